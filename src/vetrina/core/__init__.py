@@ -1,0 +1,31 @@
+"""The nouns that every stage speaks: items, events, windows, requests, ranked lists; and what a component is."""
+
+from vetrina.core.component import Component, Config, component_class, components, create, register
+from vetrina.core.itemlist import ItemList
+from vetrina.core.items import CATEGORY_SEPARATOR, ITEM_COLUMNS, Items
+from vetrina.core.log import DAY, EVENT_COLUMNS, EventKind, EventLog, Windows
+from vetrina.core.progress import Progress, Silent
+from vetrina.core.query import Filters, Query, Requests
+
+__all__ = [
+    "CATEGORY_SEPARATOR",
+    "DAY",
+    "EVENT_COLUMNS",
+    "ITEM_COLUMNS",
+    "Component",
+    "Config",
+    "EventKind",
+    "EventLog",
+    "Filters",
+    "ItemList",
+    "Items",
+    "Progress",
+    "Query",
+    "Requests",
+    "Silent",
+    "Windows",
+    "component_class",
+    "components",
+    "create",
+    "register",
+]

@@ -1,0 +1,126 @@
+"""What is asked: one query, and a batch of requests as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field
+
+from vetrina.core.errors import RequestError, nearest
+from vetrina.core.items import CATEGORY_SEPARATOR, Items
+from vetrina.core.log import Windows
+
+__all__ = ["Filters", "Query", "Requests"]
+
+
+class Filters(BaseModel):
+    """What a result must satisfy."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    category: str | None = Field(default=None, description="A category path, or any one level of it.")
+    brand: str | None = None
+    colour: str | None = None
+    price_min: float | None = Field(default=None, ge=0)
+    price_max: float | None = Field(default=None, ge=0)
+    in_stock: bool = Field(default=False, description="Only what can be bought now.")
+    attributes: dict[str, str | float | bool] = Field(default_factory=dict, description="Shop attributes, exact.")
+
+    def mask(self, items: Items) -> npt.NDArray[np.bool_] | None:
+        """Which items satisfy the filters: bool of shape (n_items,), or None when all do.
+
+        Raises
+        ------
+        RequestError
+            When an attribute is not one of the shop's.
+        """
+        tests: list[pl.Expr] = []
+        if self.category is not None:
+            wanted = self.category.casefold()
+            levels = pl.col("category").str.to_lowercase()
+            inside = (CATEGORY_SEPARATOR + levels + CATEGORY_SEPARATOR).str.contains(
+                CATEGORY_SEPARATOR + wanted + CATEGORY_SEPARATOR, literal=True
+            )
+            tests.append(inside)
+        for column in ("brand", "colour"):
+            value = getattr(self, column)
+            if value is not None:
+                tests.append(pl.col(column).str.to_lowercase() == value.casefold())
+        if self.price_min is not None:
+            tests.append(pl.col("price") >= self.price_min)
+        if self.price_max is not None:
+            tests.append(pl.col("price") <= self.price_max)
+        if self.in_stock:
+            tests.append(pl.col("in_stock"))
+        for name, wanted_value in self.attributes.items():
+            if name not in items.attributes:
+                raise RequestError(
+                    f"filters.attributes.{name}: the shop has no such attribute.{nearest(name, items.attributes)}"
+                )
+            try:
+                tests.append(pl.col(name) == pl.lit(wanted_value).cast(items.table.schema[name]))
+            except pl.exceptions.PolarsError:
+                tests.append(pl.lit(False))
+        if not tests:
+            return None
+        return items.table.select(pl.all_horizontal(tests).fill_null(False)).to_series().to_numpy()
+
+
+@dataclass(frozen=True)
+class Query:
+    """One question, without who asks it.
+
+    Attributes
+    ----------
+    text : str
+        Words; "" for a recommendation.
+    like : int
+        Dense index of an item to find similar ones to; -1 for none.
+    filters : Filters
+    exclude_purchased : bool
+        Leave out what the shopper has bought before.
+    """
+
+    text: str = ""
+    like: int = -1
+    filters: Filters = Filters()
+    exclude_purchased: bool = False
+
+
+@dataclass(frozen=True)
+class Requests:
+    """A batch of requests: who asks (windows), what, when. A single request is a batch of one.
+
+    Attributes
+    ----------
+    windows : Windows
+        Recent events, one window per request.
+    queries : sequence of Query
+    now : int64 of shape (batch,)
+        Epoch seconds at which each request is asked.
+    """
+
+    windows: Windows
+    queries: Sequence[Query]
+    now: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.queries)
+
+    def slice(self, start: int, stop: int) -> Requests:
+        """Requests ``start:stop``."""
+        return replace(
+            self,
+            windows=self.windows.slice(start, stop),
+            queries=self.queries[start:stop],
+            now=self.now[start:stop],
+        )
+
+    @property
+    def age(self) -> npt.NDArray[np.float32]:
+        """Age in days of every event of the windows at the time of its request."""
+        return ((self.now[self.windows.row] - self.windows.time) / 86_400).astype(np.float32)

@@ -1,0 +1,36 @@
+"""What an encoder is: items in, one float32 vector per item out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from vetrina.core import Component, Items, Progress
+
+__all__ = ["Encoder"]
+
+
+class Encoder(Component):
+    """Turns one modality of an item into a vector.
+
+    ``read`` says what of an item is encoded and a hash of it; the build keeps
+    vectors by that hash, so only changed content is encoded again.
+    """
+
+    modality: ClassVar[str] = ""
+
+    def read(self, items: Items, root: Path) -> tuple[Sequence[Any], list[str]]:
+        """(content per item, content hash per item; "" where the item lacks the modality)."""
+        raise NotImplementedError
+
+    def fit(self, items: Items, contents: Sequence[Any], progress: Progress) -> Self:
+        """Learn from the whole catalogue."""
+        raise NotImplementedError
+
+    def transform(self, contents: Sequence[Any]) -> npt.NDArray[np.float32]:
+        """Encode contents: float32 of shape (len(contents), dim), rows of unit length (zero where nothing is known)."""
+        raise NotImplementedError
