@@ -11,7 +11,7 @@ import polars as pl
 
 from vetrina.core.errors import UnknownItem, nearest
 
-__all__ = ["CATEGORY_SEPARATOR", "ITEM_COLUMNS", "Items"]
+__all__ = ["CATEGORY_SEPARATOR", "ITEM_COLUMNS", "Items", "document_texts"]
 
 CATEGORY_SEPARATOR = " > "
 
@@ -120,3 +120,11 @@ class Items:
     def leaf_category(self) -> list[str]:
         """The last level of each item's category path ("" where none)."""
         return [path.rsplit(CATEGORY_SEPARATOR, 1)[-1] for path in self.table["category"]]
+
+
+def document_texts(items: Items) -> list[str]:
+    """Everything written about each item in one string: title, category, brand, colour, attributes, description."""
+    own = [name for name in items.attributes if items.table.schema[name] == pl.String()]
+    names = ["title", "category", "brand", "colour", *own, "description"]
+    joined = pl.concat_str([pl.col(name).fill_null("") for name in names], separator=" ")
+    return items.table.select(joined).to_series().to_list()

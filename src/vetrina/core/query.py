@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -87,7 +87,7 @@ class Query:
 
     text: str = ""
     like: int = -1
-    filters: Filters = Filters()
+    filters: Filters = field(default_factory=Filters)
     exclude_purchased: bool = False
 
 
@@ -102,11 +102,15 @@ class Requests:
     queries : sequence of Query
     now : int64 of shape (batch,)
         Epoch seconds at which each request is asked.
+    query_vectors : mapping of str to ndarray of shape (batch, dim)
+        Encoded queries by modality ("text", "photo"): float32, unit length, zero where a
+        request has none. Filled in by the engine, which owns the encoders.
     """
 
     windows: Windows
     queries: Sequence[Query]
     now: npt.NDArray[np.int64]
+    query_vectors: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.queries)
@@ -118,6 +122,7 @@ class Requests:
             windows=self.windows.slice(start, stop),
             queries=self.queries[start:stop],
             now=self.now[start:stop],
+            query_vectors={name: vectors[start:stop] for name, vectors in self.query_vectors.items()},
         )
 
     @property

@@ -1,0 +1,58 @@
+"""What a ranker is: features in, one score per row out, and each feature's share of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from vetrina.core import Component
+
+__all__ = ["Ranker", "TrainingRows"]
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """What a ranker learns from.
+
+    Attributes
+    ----------
+    features : float32 of shape (n_rows, n_features)
+    gain : float32 of shape (n_rows,)
+        0 for what was not chosen; more for a purchase than for a click.
+    sizes : int64 of shape (n_groups,)
+        Rows of each request, in order.
+    names : sequence of str
+        Names of the features.
+    """
+
+    features: Floats
+    gain: Floats
+    sizes: npt.NDArray[np.int64]
+    names: Sequence[str]
+
+
+class Ranker(Component):
+    """Orders candidates by their features."""
+
+    names_: list[str]
+
+    def fit(self, rows: TrainingRows) -> Self:
+        """Learn from rows that a replay of the log produced."""
+        raise NotImplementedError
+
+    def score(self, features: Floats) -> Floats:
+        """Score of each row: float32 of shape (n_rows,); higher is better within a request."""
+        raise NotImplementedError
+
+    def contributions(self, features: Floats) -> Floats:
+        """Each feature's additive share: float32 of shape (n_rows, n_features + 1).
+
+        The last column is what every row has in common; rows sum to :meth:`score`.
+        """
+        raise NotImplementedError

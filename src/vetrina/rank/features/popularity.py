@@ -1,0 +1,86 @@
+"""Features of how much everyone chose the item, lately and before, and how new it is."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from vetrina.core import DAY, EventKind, EventLog, ItemList, Items, Requests, register
+from vetrina.core.counts import CumulativeCounts
+from vetrina.rank.features.base import FeatureFamily, by_group_max
+
+__all__ = ["Popularity"]
+
+_DAYS = (1, 7, 14, 30, 90)
+_CHOSEN = {
+    "bought": (EventKind.purchase,),
+    "looked": (EventKind.view, EventKind.click, EventKind.cart, EventKind.rate),
+    "shown": (EventKind.impression,),
+}
+
+
+@register("features", "popularity")
+class Popularity(FeatureFamily):
+    """Counts over the last days read at ``now``; their trend; the share of shows that were chosen; days on sale."""
+
+    reason = "popularity"
+    names_ = [
+        *(f"bought_{days}d" for days in _DAYS),
+        "bought_ever",
+        "bought_of_best",
+        "bought_trend",
+        "looked_7d",
+        "looked_30d",
+        "looked_ever",
+        "click_rate",
+        "days_on_sale",
+    ]
+
+    def fit(self, items: Items, log: EventLog) -> Self:
+        self.counts_ = {}
+        for name, kinds in _CHOSEN.items():
+            kept = log.of_kinds(*kinds)
+            self.counts_[name] = CumulativeCounts.count(kept.item, kept.time)
+        first = np.full(len(items), np.iinfo(np.int64).max)
+        kept = log.take(log.item >= 0)
+        np.minimum.at(first, kept.item, kept.time)
+        self.first_seen_ = first
+        return self.bind(items)
+
+    def compute(self, requests: Requests, lists: ItemList) -> npt.NDArray[np.float32]:
+        self.require_fitted("first_seen_")
+        item, now = lists.item, requests.now[lists.row]
+        bought, looked, shown = (self.counts_[name] for name in _CHOSEN)
+        recent = [bought.within(item, now, days) for days in _DAYS]
+        ever, seen = bought.until(item, now), looked.until(item, now)
+        appeared = np.maximum(self.items_.available_at[item], np.minimum(self.first_seen_[item], now))
+        # Smoothed towards 1 in 20, a usual rate of clicks, by 20 shows' worth.
+        rate = (seen + 1) / (shown.until(item, now) + 20)
+        columns = [
+            *(np.log1p(count) for count in recent),
+            np.log1p(ever),
+            by_group_max(recent[2], lists),
+            (recent[1] + 1) / (recent[3] * 7 / 30 + 1),
+            np.log1p(looked.within(item, now, 7)),
+            np.log1p(looked.within(item, now, 30)),
+            np.log1p(seen),
+            np.where(shown.until(item, now) > 0, rate, np.nan),
+            (now - appeared) / DAY,
+        ]
+        return np.stack(columns, axis=1).astype(np.float32)
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        arrays = {f"{name}_{part}": value for name, c in self.counts_.items() for part, value in c.arrays().items()}
+        return {"first_seen": self.first_seen_, **arrays}
+
+    def bind(self, items: Items) -> Self:
+        if not hasattr(self, "counts_"):
+            self.counts_ = {
+                name: CumulativeCounts.from_arrays(
+                    {part: getattr(self, f"{name}_{part}_") for part in ("places", "totals", "days")}
+                )
+                for name in _CHOSEN
+            }
+        return super().bind(items)

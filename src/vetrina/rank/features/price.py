@@ -1,0 +1,61 @@
+"""Features of how the item's price fits what the shopper looks at and pays."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from vetrina.core import ItemList, Requests, register
+from vetrina.rank.features.base import FeatureFamily
+
+__all__ = ["Price"]
+
+Floats = npt.NDArray[np.float32]
+_WEIGHT = np.array([0, 0, 1.0, 1.0, 2.0, 3.0, 1.0, 0.0], dtype=np.float32)
+
+
+@register("features", "price")
+class Price(FeatureFamily):
+    """Logarithm of the price, its place in the list, and its distance from the window's prices.
+
+    Prices are compared by their logarithms and relative to their category, for
+    whoever buys dear shoes also buys dear bags.
+    """
+
+    reason = "price"
+    names_ = ["price", "price_place", "price_level", "price_from_usual", "price_distance"]
+
+    def compute(self, requests: Requests, lists: ItemList) -> Floats:
+        price = np.log(np.maximum(self.items_.price, 0.01))
+        level = _relative_to_category(price, self.items_.codes("category")[0])
+        windows = requests.windows
+        weight = np.exp2(-requests.age / 60) * _WEIGHT[windows.kind]
+        past = level[windows.item]
+        known = np.isfinite(past)
+        n = len(requests)
+        whole = np.bincount(windows.row[known], weights=weight[known], minlength=n)
+        total = np.bincount(windows.row[known], weights=weight[known] * past[known], minlength=n)
+        usual = np.where(whole > 0, total / np.where(whole > 0, whole, 1), np.nan)
+        row, item = lists.row, lists.item
+        away = level[item] - usual[row]
+        columns = [price[item], _place(price[item], lists), level[item], away, np.abs(away)]
+        return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _relative_to_category(price: Floats, category: npt.NDArray[np.int32]) -> Floats:
+    """Log price minus the mean log price of the item's category (NaN where the price is not known)."""
+    known = np.isfinite(price)
+    n = int(category.max(initial=-1)) + 2
+    count = np.bincount(category[known] + 1, minlength=n)
+    total = np.bincount(category[known] + 1, weights=price[known], minlength=n)
+    mean = total / np.maximum(count, 1)
+    return (price - mean[category + 1]).astype(np.float32)
+
+
+def _place(values: Floats, lists: ItemList) -> Floats:
+    """Place of each value in its list, 0 the lowest to 1 the highest; NaN stays NaN."""
+    order = np.lexsort((values, lists.row))
+    place = np.empty(len(values), dtype=np.float32)
+    starts = np.repeat(lists.offsets[:-1], lists.sizes)
+    place[order] = (np.arange(len(values)) - starts) / np.maximum(np.repeat(lists.sizes, lists.sizes) - 1, 1)
+    return np.where(np.isfinite(values), place, np.float32(np.nan))

@@ -1,0 +1,72 @@
+"""Features of the shopper's leaning towards the item's category, brand, colour and other attributes."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from pydantic import Field
+
+from vetrina.core import Config, ItemList, Items, Requests, register
+from vetrina.rank.features.base import FeatureFamily
+
+__all__ = ["Taste", "TasteConfig"]
+
+_WEIGHT = np.array([0, 0, 1.0, 1.0, 2.0, 3.0, 1.0, 0.0], dtype=np.float32)
+
+
+class TasteConfig(Config):
+    """How the window is weighed, and what counts as an attribute."""
+
+    half_life_days: float = Field(default=30.0, gt=0, description="An event of this age counts half.")
+    most_values: int = Field(default=500, ge=2, description="Attributes with more distinct values are left out.")
+    smoothing: float = Field(default=2.0, ge=0, description="Events' worth of the shop's average mixed in.")
+
+
+@register("features", "taste")
+class Taste(FeatureFamily):
+    """Share of the window that has the candidate's value, against the value's share in the catalogue.
+
+    For each attribute ln((w + s p)/((W + s) p)): w is the decayed weight of
+    the window's events with the value, W that of all, p the value's share of
+    the catalogue and s the smoothing. 0 says: no more and no less than anyone.
+    """
+
+    reason = "taste"
+    config_type = TasteConfig
+
+    def bind(self, items: Items) -> Self:
+        text = [name for name in items.attributes if items.table.schema[name] == pl.String()]
+        self.columns = [
+            name
+            for name in ["category", "brand", "colour", *text]
+            if 2 <= len(items.codes(name)[1]) <= (self.config.most_values if name != "category" else 10_000)
+        ]
+        self.names_ = [f"taste_{name}" for name in self.columns]
+        return super().bind(items)
+
+    def compute(self, requests: Requests, lists: ItemList) -> npt.NDArray[np.float32]:
+        windows = requests.windows
+        weight = np.exp2(-requests.age / self.config.half_life_days) * _WEIGHT[windows.kind]
+        row, item = lists.row, lists.item
+        smoothing = self.config.smoothing
+        result = np.full((len(item), len(self.columns)), np.nan, dtype=np.float32)
+        for place, name in enumerate(self.columns):
+            codes, names = self.items_.codes(name)
+            share = (np.bincount(codes + 1, minlength=len(names) + 1)[1:] + 0.5) / (len(codes) + 0.5 * len(names))
+            seen = codes[windows.item]
+            known = seen >= 0
+            table = np.bincount(
+                windows.row[known].astype(np.int64) * len(names) + seen[known],
+                weights=weight[known],
+                minlength=len(requests) * len(names),
+            ).reshape(len(requests), len(names))
+            whole = table.sum(axis=1)
+            code = codes[item]
+            has = code >= 0
+            p = share[code[has]]
+            lean = np.log((table[row[has], code[has]] + smoothing * p) / ((whole[row[has]] + smoothing) * p))
+            result[has, place] = lean
+        return result

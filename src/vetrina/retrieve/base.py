@@ -1,0 +1,92 @@
+"""What a retriever is: requests in, the best k candidates of one source out."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from vetrina.core import Component, EventLog, ItemList, Items, Requests
+
+__all__ = ["Allowed", "Found", "Retriever", "top_k"]
+
+Allowed = npt.NDArray[np.bool_] | None
+Found = tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]
+
+
+class Retriever(Component):
+    """One candidate source.
+
+    ``items_`` is the catalogue it works on: set by :meth:`fit`, and by
+    :meth:`bind` after loading, so that vectors and columns are held once.
+    """
+
+    items_: Items
+
+    def bind(self, items: Items) -> Self:
+        """Give a loaded retriever the catalogue of its snapshot."""
+        self.items_ = items
+        return self
+
+    def fit(self, items: Items, log: EventLog) -> Self:
+        """Learn from the catalogue and from what shoppers did."""
+        raise NotImplementedError
+
+    def retrieve(self, requests: Requests, k: int, allowed: Allowed) -> Found:
+        """The best ``k`` items of every request.
+
+        Parameters
+        ----------
+        requests : Requests
+        k : int
+        allowed : bool of shape (batch, n_items), or None when every item is
+
+        Returns
+        -------
+        ids : int32 of shape (batch, k)
+            Descending by score, padded with -1.
+        scores : float32 of shape (batch, k)
+            -inf where padded.
+        """
+        raise NotImplementedError
+
+    def score(self, requests: Requests, lists: ItemList) -> npt.NDArray[np.float32]:
+        """This source's score of given (request, item) rows: float32 of shape (n_rows,)."""
+        raise NotImplementedError
+
+
+def top_k(scores: npt.NDArray[np.float32], k: int, allowed: Allowed, above: float = 0.0) -> Found:
+    """The best ``k`` of dense scores, row by row.
+
+    Parameters
+    ----------
+    scores : float32 of shape (batch, n_items)
+    k : int
+    allowed : bool of shape (batch, n_items), or None
+    above : float
+        Items that do not score above this are not candidates at all.
+
+    Returns
+    -------
+    ids, scores
+        As :meth:`Retriever.retrieve`; ties go to the lower item index.
+    """
+    batch, n_items = scores.shape
+    keep = scores > above
+    if allowed is not None:
+        keep &= allowed
+    scores = np.where(keep, scores, -np.inf).astype(np.float32)
+    width = min(k, n_items)
+    if width < n_items:
+        part = np.sort(np.argpartition(-scores, width - 1, axis=1)[:, :width], axis=1)
+    else:
+        part = np.broadcast_to(np.arange(n_items), (batch, n_items))
+    best = np.take_along_axis(scores, part, axis=1)
+    order = np.argsort(-best, axis=1, kind="stable")
+    best = np.take_along_axis(best, order, axis=1)
+    ids = np.where(np.isfinite(best), np.take_along_axis(part, order, axis=1), -1).astype(np.int32)
+    if width < k:
+        ids = np.pad(ids, ((0, 0), (0, k - width)), constant_values=-1)
+        best = np.pad(best, ((0, 0), (0, k - width)), constant_values=-np.inf)
+    return ids, best

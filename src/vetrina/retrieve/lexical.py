@@ -1,0 +1,148 @@
+"""Lexical candidates: BM25 over titles, brands, categories and descriptions, in tantivy.
+
+Source: S. Robertson and H. Zaragoza, The Probabilistic Relevance Framework:
+BM25 and Beyond (2009). tantivy fixes k1 = 1.2 and b = 0.75.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import tantivy
+from pydantic import Field
+
+from vetrina.core import Config, EventLog, ItemList, Items, Requests, register
+from vetrina.core.text import analyse
+from vetrina.retrieve.base import Allowed, Found, Retriever
+
+__all__ = ["Lexical", "LexicalConfig"]
+
+_FIELDS = ("title", "category", "brand", "colour", "attributes", "description")
+
+
+class LexicalConfig(Config):
+    """Weights of the fields in a match; 0 leaves a field out."""
+
+    title: float = Field(default=3.0, ge=0)
+    category: float = Field(default=1.5, ge=0)
+    brand: float = Field(default=1.0, ge=0)
+    colour: float = Field(default=1.0, ge=0)
+    attributes: float = Field(default=0.5, ge=0)
+    description: float = Field(default=0.7, ge=0)
+
+
+@register("retriever", "lexical")
+class Lexical(Retriever):
+    """Items whose words match the query's; a query need not match with all its words.
+
+    Words are cut by :func:`vetrina.core.text.analyse` before they enter the
+    index, so the index itself only splits at spaces.
+    """
+
+    config_type = LexicalConfig
+
+    def fit(self, items: Items, log: EventLog) -> Self:
+        self.items_ = items
+        builder = tantivy.SchemaBuilder()
+        for name in _FIELDS:
+            builder.add_text_field(name, tokenizer_name="whitespace", index_option="freq")
+        builder.add_unsigned_field("position", fast=True)
+        self._folder = tempfile.TemporaryDirectory(prefix="vetrina-lexical-")
+        self.index_ = tantivy.Index(builder.build(), path=self._folder.name)
+        writer = self.index_.writer(heap_size=64_000_000, num_threads=1)
+        columns = [items.table[name].to_list() for name in ("title", "category", "brand", "colour", "description")]
+        extra = attribute_text(items)
+        for position, (title, category, brand, colour, description) in enumerate(zip(*columns, strict=True)):
+            document = tantivy.Document()
+            texts = (title, category, brand, colour, extra[position], description)
+            for name, text in zip(_FIELDS, texts, strict=True):
+                document.add_text(name, " ".join(analyse(text)))
+            document.add_unsigned("position", position)
+            writer.add_document(document)
+        writer.commit()
+        writer.wait_merging_threads()
+        self.index_.reload()
+        self.searcher_ = self.index_.searcher()
+        return self
+
+    def _query(self, text: str) -> tantivy.Query | None:
+        terms = sorted(set(analyse(text)))
+        schema = self.index_.schema
+        clauses = []
+        for term in terms:
+            fields = [
+                tantivy.Query.boost_query(tantivy.Query.term_query(schema, name, term, index_option="freq"), weight)
+                for name in _FIELDS
+                if (weight := getattr(self.config, name)) > 0
+            ]
+            # A word counts where it fits best, and a little for every other field it is in.
+            clauses.append((tantivy.Occur.Should, tantivy.Query.disjunction_max_query(fields, tie_breaker=0.3)))
+        return tantivy.Query.boolean_query(clauses) if clauses else None
+
+    def _search(self, text: str, limit: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+        query = self._query(text)
+        if query is None:
+            return np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32)
+        hits = self.searcher_.search(query, limit=max(limit, 1), count=False).hits
+        positions = self.searcher_.fast_field_values("position", [address for _, address in hits])
+        return np.array(positions, dtype=np.int32), np.array([score for score, _ in hits], dtype=np.float32)
+
+    def retrieve(self, requests: Requests, k: int, allowed: Allowed) -> Found:
+        self.require_fitted("searcher_")
+        ids = np.full((len(requests), k), -1, dtype=np.int32)
+        scores = np.full((len(requests), k), -np.inf, dtype=np.float32)
+        n_items = len(self.items_)
+        for row, query in enumerate(requests.queries):
+            if not query.text:
+                continue
+            limit = min(k, n_items)
+            while True:
+                found, values = self._search(query.text, limit)
+                keep = allowed[row, found] if allowed is not None else np.ones(len(found), dtype=bool)
+                # With a strict filter the best k may all be filtered away: look further down.
+                if keep.sum() >= k or len(found) < limit or limit >= n_items:
+                    break
+                limit = min(limit * 4, n_items)
+            found, values = found[keep][:k], values[keep][:k]
+            ids[row, : len(found)], scores[row, : len(found)] = found, values
+        return ids, scores
+
+    def score(self, requests: Requests, lists: ItemList) -> npt.NDArray[np.float32]:
+        """BM25 of given rows; 0 where no word matches."""
+        result = np.zeros(len(lists.item), dtype=np.float32)
+        dense = np.zeros(len(self.items_), dtype=np.float32)
+        for row, query in enumerate(requests.queries):
+            if not query.text:
+                continue
+            found, values = self._search(query.text, len(self.items_))
+            dense[found] = values
+            rows = slice(int(lists.offsets[row]), int(lists.offsets[row + 1]))
+            result[rows] = dense[lists.item[rows]]
+            dense[found] = 0
+        return result
+
+    def save(self, folder: Path) -> None:
+        super().save(folder)
+        shutil.copytree(self._folder.name, folder / "index", ignore=shutil.ignore_patterns("*.lock"))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        lexical = super().load(folder)
+        lexical.index_ = tantivy.Index.open(str(folder / "index"))
+        lexical.searcher_ = lexical.index_.searcher()
+        return lexical
+
+
+def attribute_text(items: Items) -> list[str]:
+    """The shop's own text attributes of every item, in one string each."""
+    names = [name for name in items.attributes if items.table.schema[name] == pl.String()]
+    if not names:
+        return [""] * len(items)
+    joined = pl.concat_str([pl.col(name).fill_null("") for name in names], separator=" ")
+    return items.table.select(joined).to_series().to_list()
