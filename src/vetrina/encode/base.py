@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from vetrina.core import Component, Items, Progress
 
-__all__ = ["Encoder"]
+__all__ = ["Encoder", "unit_rows"]
 
 
 class Encoder(Component):
@@ -34,3 +34,15 @@ class Encoder(Component):
     def transform(self, contents: Sequence[Any]) -> npt.NDArray[np.float32]:
         """Encode contents: float32 of shape (len(contents), dim), rows of unit length (zero where nothing is known)."""
         raise NotImplementedError
+
+
+def unit_rows(rows: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    """Rows scaled to unit length, those of length zero left so: float32 of the same shape.
+
+    Examples
+    --------
+    >>> unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
+    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+    """
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return (rows / np.where(length > 1e-9, length, np.inf)).astype(np.float32)
