@@ -1,0 +1,215 @@
+"""Measured results as a table: plain data, text or Markdown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vetrina.core.errors import ConfigError, DataError, nearest
+from vetrina.evaluate.metrics import Scores
+from vetrina.evaluate.significance import Interval, bootstrap
+
+__all__ = ["Row", "Table", "compare"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One system.
+
+    Attributes
+    ----------
+    system : str
+    values : dict of str to Interval
+        By metric.
+    difference : dict of str to Interval, or None
+        This system minus the reference, request by request; None for the reference itself.
+    """
+
+    system: str
+    values: dict[str, Interval]
+    difference: dict[str, Interval] | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Systems measured on the same requests.
+
+    Attributes
+    ----------
+    title : str
+    metrics : tuple of str
+        The first is shown with its interval and the difference to the reference.
+    rows : tuple of Row
+    reference : str
+        The system that the others are compared with; "" for none.
+    n, n_left_out : int
+        Requests measured, and requests left out because they have no right answer.
+    n_shoppers : int or None
+        Who asked them; None where that was not said, and intervals take requests as independent.
+    simulated : bool
+        Whether the shoppers are not real.
+    leaks : bool
+        Whether the split lets training see the test.
+    """
+
+    title: str
+    metrics: tuple[str, ...]
+    rows: tuple[Row, ...]
+    reference: str
+    n: int
+    n_shoppers: int | None
+    n_left_out: int
+    simulated: bool = False
+    leaks: bool = False
+
+    @property
+    def heading(self) -> str:
+        """Title, size and warnings, in one line."""
+        parts = [f"{self.n:,} requests" + (f" of {self.n_shoppers:,} shoppers" if self.n_shoppers is not None else "")]
+        if self.n_left_out:
+            parts.append(f"{self.n_left_out:,} without a right answer left out")
+        if self.simulated:
+            parts.append("SIMULATED shoppers")
+        if self.leaks:
+            parts.append("LEAKS: training saw the test, figures are too high")
+        return f"{self.title} ({'; '.join(parts)})"
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain data for JSON; what is not a number is None."""
+        return _plain(asdict(self))  # type: ignore[no-any-return]
+
+    def text(self) -> str:
+        """Aligned columns under the heading."""
+        header, body = self._cells()
+        widths = [max(len(row[column]) for row in [header, *body]) for column in range(len(header))]
+        lines = [self._line(row, widths) for row in [header, ["-" * width for width in widths], *body]]
+        return "\n".join([self.heading, *lines])
+
+    def markdown(self) -> str:
+        """The same as a Markdown table."""
+        header, body = self._cells()
+        rules = [":--", *["--:"] * (len(header) - 1)]
+        rows = [[cell.replace("|", "\\|") for cell in row] for row in [header, rules, *body]]
+        return "\n".join([f"**{self.heading}**", "", *("| " + " | ".join(row) + " |" for row in rows)])
+
+    @staticmethod
+    def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        return "  ".join(cells).rstrip()
+
+    def _cells(self) -> tuple[list[str], list[list[str]]]:
+        first, others = self.metrics[0], self.metrics[1:]
+        header = ["system", first, "interval"]
+        if self.reference:
+            header += [f"minus {self.reference}", "interval", "p"]
+        body = []
+        for row in self.rows:
+            cells = [row.system, _number(row.values[first].mean), _ends(row.values[first])]
+            if self.reference:
+                lead = row.difference[first] if row.difference else None
+                cells += [_number(lead.mean, "+"), _ends(lead, "+"), _p(lead.p_value)] if lead else ["", "", ""]
+            body.append(cells + [_number(row.values[name].mean) for name in others])
+        return [*header, *others], body
+
+
+def compare(
+    title: str,
+    systems: Mapping[str, Scores],
+    shopper: npt.NDArray[np.integer] | None = None,
+    reference: str = "",
+    *,
+    simulated: bool = False,
+    leaks: bool = False,
+    resamples: int = 10_000,
+) -> Table:
+    """Set systems that were measured on the same truth side by side.
+
+    Parameters
+    ----------
+    title : str
+    systems : mapping of str to Scores
+        By name, in the order of the rows; all with the same metrics.
+    shopper : int of shape (batch,), optional
+        Who asked each request of the batch (before any was left out), -1 unknown: intervals
+        are bootstrapped by shopper. Requests count as independent without it.
+    reference : str
+        The system to compare the others with; "" for none.
+    simulated, leaks : bool
+        Said in the heading.
+    resamples : int
+        Of the bootstrap, shared by all intervals of the table; the seed is fixed.
+
+    Raises
+    ------
+    ConfigError
+        When there is no system, or the reference is not one.
+    DataError
+        When systems were not measured on the same requests with the same metrics.
+
+    Examples
+    --------
+    >>> one = Scores({"mrr@10": np.array([1.0, 0.5, 1.0])}, np.arange(3), 0)
+    >>> two = Scores({"mrr@10": np.array([0.5, 0.5, 0.5])}, np.arange(3), 0)
+    >>> print(compare("Toy", {"one": one, "two": two}, reference="one", resamples=200).text())
+    Toy (3 requests)
+    system  mrr@10        interval  minus one         interval      p
+    ------  ------  --------------  ---------  ---------------  -----
+    one      0.833  [0.500, 1.000]
+    two      0.500  [0.500, 0.500]     -0.333  [-0.500, 0.000]  0.080
+    """
+    if not systems:
+        raise ConfigError("systems: there is nothing to compare; give at least one.")
+    if reference and reference not in systems:
+        raise ConfigError(f"reference: {reference!r} was not measured.{nearest(reference, systems)}")
+    first = next(iter(systems.values()))
+    for name, scores in systems.items():
+        if list(scores.values) != list(first.values) or not np.array_equal(scores.requests, first.requests):
+            raise DataError(
+                f"{name!r} was measured on other requests or metrics than the first; measure all on one truth."
+            )
+    metrics = tuple(first.values)
+    clusters = None if shopper is None else np.asarray(shopper)[first.requests]
+
+    columns = [scores.values[metric] for scores in systems.values() for metric in metrics]
+    others = [name for name in systems if reference and name != reference]
+    columns += [
+        systems[name].values[metric] - systems[reference].values[metric] for name in others for metric in metrics
+    ]
+    intervals = iter(bootstrap(np.column_stack(columns), clusters, resamples=resamples))
+    values = {name: {metric: next(intervals) for metric in metrics} for name in systems}
+    differences = {name: {metric: next(intervals) for metric in metrics} for name in others}
+    rows = tuple(Row(name, values[name], differences.get(name)) for name in systems)
+    size = rows[0].values[metrics[0]]
+    n_shoppers = None if shopper is None else size.n_clusters
+    return Table(
+        title, metrics, rows, reference, size.n, n_shoppers, first.n_left_out, simulated=simulated, leaks=leaks
+    )
+
+
+def _number(value: float, sign: str = "") -> str:
+    if math.isnan(value):
+        return "–"
+    return f"{value:{sign}.3f}" if round(value, 3) else "0.000"
+
+
+def _ends(interval: Interval, sign: str = "") -> str:
+    if math.isnan(interval.low):
+        return "–"
+    return f"[{_number(interval.low, sign)}, {_number(interval.high, sign)}]"
+
+
+def _p(value: float) -> str:
+    return "–" if math.isnan(value) else "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
