@@ -93,7 +93,7 @@ quality: $(VENV)/dev.stamp ## Quality floors on the real data sets (needs VETRIN
 
 .PHONY: lock clean
 lock: | $(BIN)/python ## Write requirements/ anew from pyproject.toml (UPGRADE=--upgrade: newest releases)
-	$(INSTALL) "$$(grep -oE '"uv[^"]*"' pyproject.toml | tr -d '"')"
+	$(INSTALL) "$$(grep -oE '"uv>[^"]*"' pyproject.toml | tr -d '"')"
 	$(COMPILE) pyproject.toml --output-file requirements/locked.txt
 	$(COMPILE) pyproject.toml --extra dev --constraints requirements/locked.txt --output-file requirements/dev.txt
 
