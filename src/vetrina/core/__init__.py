@@ -6,6 +6,7 @@ from vetrina.core.items import CATEGORY_SEPARATOR, ITEM_COLUMNS, Items
 from vetrina.core.log import DAY, EVENT_COLUMNS, EventKind, EventLog, Windows
 from vetrina.core.progress import Progress, Silent
 from vetrina.core.query import Filters, Query, Requests
+from vetrina.core.truth import Truth
 
 __all__ = [
     "CATEGORY_SEPARATOR",
@@ -23,6 +24,7 @@ __all__ = [
     "Query",
     "Requests",
     "Silent",
+    "Truth",
     "Windows",
     "component_class",
     "components",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -73,6 +73,10 @@ class Component:
     kind: ClassVar[str] = ""
     name: ClassVar[str] = ""
     licence: ClassVar[str] = "Apache-2.0"
+    #: What ``fit`` learns from: "items" (the catalogue alone), "counts" (statistics that are
+    #: read at ``now``, so the whole log may be counted) or "log" (a model of behaviour, which
+    #: for training rows must be fitted on earlier events only, or it has seen the label).
+    learns: ClassVar[Literal["items", "counts", "log"]] = "items"
     config_type: ClassVar[type[Config]] = Config
 
     def __init__(self, config: Config | None = None, **options: Any) -> None:

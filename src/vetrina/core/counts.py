@@ -72,7 +72,7 @@ class CumulativeCounts:
         inside = (found >= 0) & (days >= 0) & (key >= 0)
         found = np.maximum(found, 0)
         inside &= self.places[found] // self.n_days == key
-        return np.where(inside, self.totals[found], np.float32(0))
+        return np.asarray(np.where(inside, self.totals[found], 0), dtype=np.float32)
 
     def within(self, key: npt.NDArray[np.integer], time: Ints | int, days: float) -> npt.NDArray[np.float32]:
         """Totals of ``key`` over the ``days`` whole days before the day of ``time``.
@@ -83,7 +83,7 @@ class CumulativeCounts:
         last = (self.first_day + self.n_days) * DAY
         time = np.minimum(np.asarray(time), last)
         recent = self.until(key, time) - self.until(key, time - int(days * DAY))
-        return np.maximum(recent, np.float32(0))
+        return np.asarray(np.maximum(recent, 0), dtype=np.float32)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """For saving: places, totals, and (first day, number of days)."""

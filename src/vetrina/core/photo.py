@@ -21,7 +21,10 @@ __all__ = ["MAX_PIXELS", "content_hash", "read_photo"]
 MAX_PIXELS = 64_000_000
 
 
-def read_photo(source: str | Path | bytes, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+Photo = str | Path | bytes | npt.NDArray[np.uint8]
+
+
+def read_photo(source: Photo, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
     """Decode a photo, turn it upright, and fit it on a white ground of fixed size.
 
     The EXIF orientation is applied, transparency is laid over white, and CMYK,
@@ -30,8 +33,8 @@ def read_photo(source: str | Path | bytes, size: tuple[int, int]) -> npt.NDArray
 
     Parameters
     ----------
-    source : str, Path or bytes
-        A file, or the bytes of one.
+    source : str, Path, bytes, or uint8 of shape (height, width, 3)
+        A file, the bytes of one, or pixels.
     size : (int, int)
         Width and height of the result in pixels.
 
@@ -58,8 +61,10 @@ def read_photo(source: str | Path | bytes, size: tuple[int, int]) -> npt.NDArray
     """
     from PIL import Image
 
-    where = "the uploaded photo" if isinstance(source, bytes) else str(source)
+    where = str(source) if isinstance(source, str | Path) else "the uploaded photo"
     try:
+        if isinstance(source, np.ndarray):
+            return _fit(Image.fromarray(source), size)
         with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
@@ -95,15 +100,13 @@ def _fit(image: Image.Image, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
         upright = Image.new("RGB", layer.size, "white")
         upright.paste(layer, mask=layer.getchannel("A"))
     upright = upright.convert("RGB")
-    fitted = ImageOps.contain(upright, size, method=Image.Resampling.BOX if _is_larger(upright, size) else Image.Resampling.BILINEAR)
+    # At twice the frame and more, averaging areas is both fast and faithful.
+    large = upright.width >= 2 * size[0] and upright.height >= 2 * size[1]
+    method = Image.Resampling.BOX if large else Image.Resampling.BILINEAR
+    fitted = ImageOps.contain(upright, size, method=method)
     ground = Image.new("RGB", size, "white")
     ground.paste(fitted, ((size[0] - fitted.width) // 2, (size[1] - fitted.height) // 2))
     return np.asarray(ground, dtype=np.uint8)
-
-
-def _is_larger(image: Image.Image, size: tuple[int, int]) -> bool:
-    """Whether the picture is at least twice the frame, where averaging areas is both fast and faithful."""
-    return image.width >= 2 * size[0] and image.height >= 2 * size[1]
 
 
 def content_hash(source: str | Path | bytes) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 __all__ = ["Progress", "Silent", "Step"]
@@ -19,16 +19,11 @@ class Step(Protocol):
 class Progress(Protocol):
     """Where long work says what it is doing."""
 
-    def step(self, title: str, total: int | None = None) -> _StepContext:
+    def step(self, title: str, total: int | None = None) -> AbstractContextManager[Step]:
         """Open a step; leaving the ``with`` block closes it."""
 
     def note(self, message: str) -> None:
         """A fact the person should see, such as how many rows were quarantined."""
-
-
-class _StepContext(Protocol):
-    def __enter__(self) -> Step: ...
-    def __exit__(self, *details: object) -> bool | None: ...
 
 
 class _Nothing:

@@ -10,6 +10,7 @@ while it is served, and it sums to the score exactly.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Self
 
@@ -75,13 +76,14 @@ class LambdaMART(Ranker):
             "force_row_wise": True,
             "verbosity": -1,
         }
-        data = lgb.Dataset(rows.features, label=gain, group=rows.sizes, feature_name=list(rows.names))
-        self._keep(lgb.train(parameters, data, num_boost_round=config.trees))
+        data = lgb.Dataset(rows.features, label=gain, group=rows.sizes, feature_name=[f"f{place}" for place in range(len(rows.names))])
+        # Names of attributes may hold what LightGBM's own format cannot: the trees know numbers.
+        self._keep(lgb.train(parameters, data, num_boost_round=config.trees), list(rows.names))
         return self
 
-    def _keep(self, booster: lgb.Booster) -> None:
+    def _keep(self, booster: lgb.Booster, names: list[str]) -> None:
         self.booster_ = booster
-        self.names_ = booster.feature_name()
+        self.names_ = names
         self._tables: tuple[Floats, float] | None = None
 
     def score(self, features: Floats) -> Floats:
@@ -111,11 +113,13 @@ class LambdaMART(Ranker):
     def save(self, folder: Path) -> None:
         super().save(folder)
         (folder / "trees.txt").write_text(self.booster_.model_to_string(), encoding="utf-8")
+        (folder / "names.json").write_text(json.dumps(self.names_), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         ranker = super().load(folder)
-        ranker._keep(lgb.Booster(model_str=(folder / "trees.txt").read_text(encoding="utf-8")))
+        names = json.loads((folder / "names.json").read_text(encoding="utf-8"))
+        ranker._keep(lgb.Booster(model_str=(folder / "trees.txt").read_text(encoding="utf-8")), names)
         return ranker
 
 

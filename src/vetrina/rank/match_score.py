@@ -30,7 +30,7 @@ class MatchScoreConfig(Config):
             "meaning": 0.7,
             "category_intent": 0.7,
             "like_fused": 1.0,
-            "taste_fused": 0.5,
+            "window_fused": 0.5,
             "session_fused": 0.3,
             "item_item_of_best": 0.5,
             "bought_of_best": 0.2,
@@ -56,7 +56,8 @@ class MatchScore(Ranker):
 
     def score(self, features: Floats) -> Floats:
         self.require_fitted("weights_")
-        return np.nan_to_num(features[:, self.weights_ != 0]) @ self.weights_[self.weights_ != 0]
+        used = self.weights_ != 0
+        return np.asarray(np.nan_to_num(features[:, used]) @ self.weights_[used], dtype=np.float32)
 
     def contributions(self, features: Floats) -> Floats:
         self.require_fitted("weights_")

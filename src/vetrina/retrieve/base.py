@@ -6,10 +6,11 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 from vetrina.core import Component, EventLog, ItemList, Items, Requests
 
-__all__ = ["Allowed", "Found", "Retriever", "top_k"]
+__all__ = ["Allowed", "Found", "Retriever", "pick", "top_k"]
 
 Allowed = npt.NDArray[np.bool_] | None
 Found = tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]
@@ -90,3 +91,8 @@ def top_k(scores: npt.NDArray[np.float32], k: int, allowed: Allowed, above: floa
         ids = np.pad(ids, ((0, 0), (0, k - width)), constant_values=-1)
         best = np.pad(best, ((0, 0), (0, k - width)), constant_values=-np.inf)
     return ids, best
+
+
+def pick(matrix: sparse.csr_array, lists: ItemList) -> npt.NDArray[np.float32]:
+    """Entries of a sparse (batch, n_items) matrix at the rows of ``lists``."""
+    return np.asarray(matrix[lists.row, lists.item], dtype=np.float32).ravel()

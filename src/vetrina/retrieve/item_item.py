@@ -16,7 +16,7 @@ from scipy import sparse
 
 from vetrina.core import Config, EventKind, EventLog, ItemList, Items, Requests, register
 from vetrina.core.log import Windows
-from vetrina.retrieve.base import Allowed, Found, Retriever, top_k
+from vetrina.retrieve.base import Allowed, Found, Retriever, pick, top_k
 
 __all__ = ["ItemItem", "ItemItemConfig"]
 
@@ -38,6 +38,7 @@ _WEIGHT = np.array([0, 0, 1.0, 1.0, 2.0, 3.0, 1.0, -1.0], dtype=np.float32)
 class ItemItem(Retriever):
     """Sum over the window of the similarity of each past item, decayed by age."""
 
+    learns = "log"
     config_type = ItemItemConfig
 
     def fit(self, items: Items, log: EventLog) -> Self:
@@ -74,12 +75,13 @@ class ItemItem(Retriever):
     def _weights(self, requests: Requests) -> npt.NDArray[np.float32]:
         windows: Windows = requests.windows
         decay = np.exp2(-requests.age / self.config.half_life_days)
-        return np.maximum(_WEIGHT[windows.kind], 0) * decay
+        return np.asarray(np.maximum(_WEIGHT[windows.kind], 0) * decay, dtype=np.float32)
 
     def _scores(self, requests: Requests) -> sparse.csr_array:
         self.require_fitted("values_")
         n_items = len(self.pointers_) - 1
-        return requests.windows.weighted(self._weights(requests), n_items) @ self.similarity
+        window = requests.windows.weighted(self._weights(requests), n_items)
+        return sparse.csr_array(window @ self.similarity)
 
     def retrieve(self, requests: Requests, k: int, allowed: Allowed) -> Found:
         return top_k(self._scores(requests).toarray(), k, allowed)
@@ -103,8 +105,3 @@ class ItemItem(Retriever):
             winner = share.argmax(axis=0)
             best[rows] = np.where(share.max(axis=0) > 0, windows.item[past][winner], -1)
         return best
-
-
-def pick(matrix: sparse.csr_array, lists: ItemList) -> npt.NDArray[np.float32]:
-    """Entries of a sparse (batch, n_items) matrix at the rows of ``lists``."""
-    return np.asarray(matrix[lists.row, lists.item], dtype=np.float32).ravel()

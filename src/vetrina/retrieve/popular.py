@@ -29,6 +29,7 @@ class PopularConfig(Config):
 class Popular(Retriever):
     """Weighted events of the last days, plus a small share of all that came before."""
 
+    learns = "counts"
     config_type = PopularConfig
 
     def fit(self, items: Items, log: EventLog) -> Self:

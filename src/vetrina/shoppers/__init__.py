@@ -1,1 +1,5 @@
-"""shoppers."""
+"""Live windows of shoppers."""
+
+from vetrina.shoppers.store import WindowStore
+
+__all__ = ["WindowStore"]

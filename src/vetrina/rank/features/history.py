@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -51,7 +53,7 @@ class History(FeatureFamily):
         in_last = np.isclose(newest, last_basket[row], atol=1e-4)
         gap = (oldest - newest) / np.maximum(count - 1, 1)
         quantity = table.sum(np.nan_to_num(windows.quantity, nan=1.0) * bought)
-        columns = [
+        columns: list[npt.NDArray[Any]] = [
             count,
             table.sum(bought * fresh),
             count / np.maximum(baskets[row], 1),

@@ -37,7 +37,7 @@ class Looks(FeatureFamily):
 
     def bind(self, items: Items) -> Self:
         self.modalities = [name for name in _MODALITIES if name in items.vectors]
-        self.names_ = [f"{kind}_{name}" for name in self.modalities for kind in ("taste", "like")]
+        self.names_ = [f"{kind}_{name}" for name in self.modalities for kind in ("window", "like")]
         if "fused" in items.vectors:
             self.names_ += ["session_fused", "nearest_fused", "last_fused"]
         return super().bind(items)
@@ -79,7 +79,7 @@ class Looks(FeatureFamily):
 
 
 def _known(values: Floats) -> Floats:
-    return np.where(values < -1.5, np.float32(np.nan), values)
+    return np.where(values < -1.5, np.nan, values).astype(np.float32)
 
 
 def _cosine(

@@ -22,5 +22,5 @@ class People(FeatureFamily):
         affinity = lists.columns.get("item_item")
         if affinity is None:
             return np.full((len(lists.item), 2), np.nan, dtype=np.float32)
-        affinity = np.maximum(np.nan_to_num(affinity.astype(np.float32)), 0)
+        affinity = np.maximum(np.nan_to_num(np.asarray(affinity, dtype=np.float32)), np.float32(0))
         return np.stack([np.log1p(affinity), by_group_max(affinity, lists)], axis=1)

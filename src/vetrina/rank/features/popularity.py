@@ -25,6 +25,7 @@ _CHOSEN = {
 class Popularity(FeatureFamily):
     """Counts over the last days read at ``now``; their trend; the share of shows that were chosen; days on sale."""
 
+    learns = "counts"
     reason = "popularity"
     names_ = [
         *(f"bought_{days}d" for days in _DAYS),

@@ -1,0 +1,177 @@
+"""The whole of shop.toml as one checked, frozen model."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from vetrina.catalogue.mapping import EventMapping, ItemMapping
+from vetrina.core import Config, component_class
+from vetrina.core.errors import ConfigError, MissingFile
+from vetrina.policy import PolicyConfig
+
+__all__ = [
+    "BuildConfig",
+    "EncoderConfig",
+    "FuseConfig",
+    "JudgementsConfig",
+    "RankConfig",
+    "ShopConfig",
+    "ShopSection",
+    "SourceConfig",
+    "read_config",
+]
+
+
+class ShopSection(Config):
+    """[shop]: who this is."""
+
+    name: str = Field(default="My shop", description="Shown on the pages.")
+    currency: str = Field(default="", description="Written before prices.")
+    simulated: bool = Field(default=False, description="The shoppers are simulated; every page and table says so.")
+
+
+class JudgementsConfig(Config):
+    """[judgements]: grades that people gave to items for queries, to learn and measure search by."""
+
+    file: str
+    query: str = "query"
+    item: str = "item"
+    grade: str = "grade"
+
+
+class EncoderConfig(Config):
+    """[encode.<modality>]: which encoder, and its options."""
+
+    encoder: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("options")
+    @classmethod
+    def _check(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        return _checked("encoder", info.data.get("encoder", ""), options)
+
+
+class FuseConfig(Config):
+    """[fuse]: how modalities become one vector."""
+
+    weights: dict[str, float] = Field(
+        default={"text": 1.0, "photo": 1.0, "attributes": 0.7}, description="Weight of each modality."
+    )
+    dimensions: int = Field(default=96, ge=2, description="Length of the fused vector after reduction.")
+
+
+class SourceConfig(Config):
+    """[retrieve.<source>]: how many candidates a source may bring, and its options."""
+
+    k: int = Field(default=100, ge=1)
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class RankConfig(Config):
+    """[rank]: features, the ranker, and what it learns from."""
+
+    ranker: str = "lambdamart"
+    options: dict[str, Any] = Field(default_factory=dict)
+    features: list[str] = Field(
+        default=["words", "looks", "people", "history", "taste", "price", "popularity", "shopper"]
+    )
+    window: int = Field(default=300, ge=1, description="Most recent events kept of each shopper.")
+    training_days: float = Field(default=30.0, gt=0, description="The last days of the log become training rows.")
+    training_requests: int = Field(default=6000, ge=1, description="Most requests to learn from; the latest are kept.")
+    negatives: int = Field(default=80, ge=1, description="Candidates not chosen that are kept per request.")
+    gains: dict[str, float] = Field(
+        default={"click": 1.0, "cart": 2.0, "purchase": 3.0},
+        description="What a choice of each kind is worth.",
+    )
+
+    @field_validator("options")
+    @classmethod
+    def _check(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        return _checked("ranker", info.data.get("ranker", "lambdamart"), options)
+
+    @field_validator("features")
+    @classmethod
+    def _known(cls, features: list[str]) -> list[str]:
+        for name in features:
+            component_class("features", name)
+        return features
+
+
+class BuildConfig(Config):
+    """[build]: measuring and reproducing."""
+
+    test_days: float = Field(default=14.0, gt=0, description="The last days are held out to measure the build.")
+    seed: int = 0
+    refit_share: float = Field(
+        default=0.2, ge=0, le=1, description="Encoders learn anew when this share of the catalogue has changed."
+    )
+
+
+class ShopConfig(Config):
+    """shop.toml."""
+
+    shop: ShopSection = ShopSection()
+    items: ItemMapping
+    events: EventMapping | None = None
+    judgements: JudgementsConfig | None = None
+    encode: dict[str, EncoderConfig] = Field(
+        default={
+            "text": EncoderConfig(encoder="tfidf"),
+            "photo": EncoderConfig(encoder="convnet"),
+            "attributes": EncoderConfig(encoder="attributes"),
+        }
+    )
+    fuse: FuseConfig = FuseConfig()
+    retrieve: dict[str, SourceConfig] = Field(
+        default={
+            "lexical": SourceConfig(k=200),
+            "text_vector": SourceConfig(k=100),
+            "vector": SourceConfig(k=100),
+            "item_item": SourceConfig(k=150),
+            "history": SourceConfig(k=100),
+            "popular": SourceConfig(k=100),
+        }
+    )
+    rank: RankConfig = RankConfig()
+    policy: PolicyConfig = PolicyConfig()
+    build: BuildConfig = BuildConfig()
+
+    @field_validator("retrieve")
+    @classmethod
+    def _sources(cls, sources: dict[str, SourceConfig]) -> dict[str, SourceConfig]:
+        for name, source in sources.items():
+            _checked("retriever", name, source.options)
+        return sources
+
+
+def _checked(kind: str, name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """``options``, after the component's own configuration has accepted them."""
+    component_class(kind, name).config_type.parse(options, f"{kind}.{name}")
+    return options
+
+
+def read_config(path: Path) -> ShopConfig:
+    """Read and check a shop.toml.
+
+    Raises
+    ------
+    MissingFile
+        When there is none.
+    ConfigError
+        When it is not TOML, or a key or value is wrong; the message names the key.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise MissingFile(
+            f"{path} does not exist. Make a shop with: vetrina init {path.parent} --items products.csv"
+        ) from None
+    try:
+        options = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}. Mend that line.") from None
+    return ShopConfig.parse(options, "")

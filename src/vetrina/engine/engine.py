@@ -1,0 +1,168 @@
+"""The engine: fitted stages, and the one path from a batch of requests to ranked lists.
+
+Live serving, evaluation and the making of training rows all call
+:meth:`Engine.rank`; a single request is a batch of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from vetrina.core import EventLog, ItemList, Items, Requests, Truth
+from vetrina.encode.base import Encoder
+from vetrina.policy import PolicyConfig, allowed_items, finish
+from vetrina.rank import FeatureFamily, Ranker
+from vetrina.retrieve.base import Retriever
+from vetrina.retrieve.merge import add_scores, merge
+
+__all__ = ["Engine", "Part", "Ranked"]
+
+Floats = npt.NDArray[np.float32]
+Part = TypeVar("Part", Retriever, FeatureFamily)
+
+# Requests worked on at once: bounds memory to about this many times the catalogue.
+_CHUNK = 256
+
+
+@dataclass
+class Ranked:
+    """Lists in order, with the features of every row, for explaining."""
+
+    lists: ItemList
+    features: Floats
+
+
+@dataclass
+class Engine:
+    """Everything that was fitted, by name and in order.
+
+    Attributes
+    ----------
+    items : Items
+        The catalogue with its vectors.
+    encoders : mapping of modality to Encoder
+        For encoding queries.
+    sources : mapping of name to Retriever
+    k : mapping of source name to int
+        How many candidates each may bring.
+    features : sequence of FeatureFamily
+    ranker : Ranker
+    policy : PolicyConfig
+    """
+
+    items: Items
+    encoders: Mapping[str, Encoder]
+    sources: Mapping[str, Retriever]
+    k: Mapping[str, int]
+    features: Sequence[FeatureFamily]
+    ranker: Ranker
+    policy: PolicyConfig
+
+    @property
+    def feature_names(self) -> list[str]:
+        """Names of the features, in the order of their columns."""
+        return [name for family in self.features for name in family.names_]
+
+    @property
+    def reasons(self) -> list[str]:
+        """For each feature, the group under which it is explained."""
+        return [family.reason for family in self.features for _ in family.names_]
+
+    def encode_queries(self, requests: Requests) -> Requests:
+        """The requests with their texts encoded, where a text encoder is there and any has a text."""
+        encoder = self.encoders.get("text")
+        if encoder is None or "text" in requests.query_vectors or not any(q.text for q in requests.queries):
+            return requests
+        texts = [query.text for query in requests.queries]
+        distinct = sorted(set(texts) - {""})
+        vectors = encoder.transform(distinct)
+        place = {text: number for number, text in enumerate(distinct)}
+        encoded = np.zeros((len(texts), vectors.shape[1]), dtype=np.float32)
+        asked = [number for number, text in enumerate(texts) if text]
+        encoded[asked] = vectors[[place[texts[number]] for number in asked]]
+        return replace(requests, query_vectors={**requests.query_vectors, "text": encoded})
+
+    def candidates(self, requests: Requests) -> ItemList:
+        """What the sources find among what the shop allows."""
+        return merge(self.sources, requests, self.k, allowed_items(self.items, requests, self.policy))
+
+    def with_items(self, requests: Requests, lists: ItemList, wanted: Truth) -> ItemList:
+        """The lists with the truth's items added where no source found them."""
+        width = len(self.items)
+        keys = np.union1d(lists.row.astype(np.int64) * width + lists.item, wanted.row * width + wanted.item)
+        if len(keys) == len(lists.item):
+            return lists
+        sizes = np.bincount(keys // width, minlength=len(requests))
+        full = ItemList(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64), (keys % width).astype(np.int32))
+        add_scores(self.sources, requests, full)
+        return full
+
+    def compute_features(self, requests: Requests, lists: ItemList) -> Floats:
+        """All families' features side by side: float32 of shape (n_rows, n_features)."""
+        return np.concatenate([family.compute(requests, lists) for family in self.features], axis=1)
+
+    def rank(self, requests: Requests, k: int, given: Sequence[npt.NDArray[np.int32]] | None = None) -> Ranked:
+        """Rank for a batch of requests.
+
+        Parameters
+        ----------
+        requests : Requests
+        k : int
+            Length of the lists; shorter where fewer items are allowed.
+        given : sequence of int32 arrays, optional
+            Another engine's lists to order anew; the sources are then only asked for their scores.
+        """
+        parts = [self._rank_chunk(*part, k) for part in _chunks(requests, given)]
+        return parts[0] if len(parts) == 1 else _join(parts)
+
+    def _rank_chunk(self, requests: Requests, given: Sequence[npt.NDArray[np.int32]] | None, k: int) -> Ranked:
+        requests = self.encode_queries(requests)
+        if given is None:
+            lists = self.candidates(requests)
+        else:
+            lists = ItemList.from_lists(list(given))
+            add_scores(self.sources, requests, lists)
+        features = self.compute_features(requests, lists)
+        lists.columns["score"] = self.ranker.score(features)
+        lists.columns["_row"] = np.arange(len(lists.item))
+        lists = finish(lists, self.items, self.policy, k)
+        return Ranked(lists, features[lists.columns.pop("_row")])
+
+    def observe(self, log: EventLog) -> Engine:
+        """The same engine with its counts brought up to date by ``log``.
+
+        Models stay as they are. Counts are read at each request's ``now``, so
+        a log that reaches further shows a request nothing of its future.
+        """
+        sources = {n: _recount(source, self.items, log) for n, source in self.sources.items()}
+        return replace(self, sources=sources, features=[_recount(f, self.items, log) for f in self.features])
+
+
+def _recount(component: Part, items: Items, log: EventLog) -> Part:
+    return type(component)(component.config).fit(items, log) if component.learns == "counts" else component
+
+
+def _chunks(
+    requests: Requests, given: Sequence[npt.NDArray[np.int32]] | None
+) -> Iterator[tuple[Requests, Sequence[npt.NDArray[np.int32]] | None]]:
+    for start in range(0, max(len(requests), 1), _CHUNK):
+        stop = min(start + _CHUNK, len(requests))
+        yield requests.slice(start, stop), given[start:stop] if given is not None else None
+
+
+def _join(parts: list[Ranked]) -> Ranked:
+    sizes = np.concatenate([part.lists.sizes for part in parts])
+    columns = {
+        name: np.concatenate([part.lists.columns[name] for part in parts]) for name in parts[0].lists.columns
+    }
+    lists = ItemList(
+        np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
+        np.concatenate([part.lists.item for part in parts]),
+        columns,
+    )
+    return Ranked(lists, np.concatenate([part.features for part in parts]))

@@ -1,0 +1,226 @@
+"""Why an item stands where it stands: the ranker's own shares, grouped into words a person understands.
+
+The shares of one result sum to its score: an explanation reads the score's
+parts and the evidence that travelled with the list, and tells no other story.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+from vetrina.core import EventKind, ItemList, Requests
+from vetrina.core.text import analyse, words
+from vetrina.engine.engine import Engine, Ranked
+
+__all__ = ["Reason", "explain"]
+
+Floats = npt.NDArray[np.float32]
+
+#: The groups, in the order in which they are told when their shares are equal.
+GROUPS = ("words", "looks", "people", "history", "taste", "price", "popularity", "shopper", "common")
+
+
+class Reason(BaseModel):
+    """One group's share of a score."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: str = Field(description="words, looks, people, history, taste, price, popularity, shopper or common.")
+    share: float = Field(description="What it adds to the score; below zero it takes away.")
+    text: str = Field(description="The reason in words.")
+    evidence: dict[str, Any] = Field(default_factory=dict, description="What it rests on.")
+
+
+def explain(engine: Engine, requests: Requests, ranked: Ranked) -> list[list[Reason]]:
+    """Reasons of every row of the lists, each list in descending order of share.
+
+    Parameters
+    ----------
+    engine : Engine
+    requests : Requests
+        The batch that ``ranked`` answers.
+    ranked : Ranked
+
+    Returns
+    -------
+    list of list of Reason
+        One per row; the shares of a row sum to its score.
+    """
+    shares = engine.ranker.contributions(ranked.features)
+    groups = [*engine.reasons, "common"]
+    told = [group for group in GROUPS if group in groups]
+    table = np.stack(
+        [shares[:, [at for at, group in enumerate(groups) if group == name]].sum(axis=1) for name in told], axis=1
+    )
+    evidence = _Evidence(engine, requests, ranked)
+    reasons: list[list[Reason]] = []
+    for row in range(len(ranked.lists.item)):
+        one = []
+        for place, kind in enumerate(told):
+            share = float(table[row, place])
+            text, facts = evidence.tell(kind, row, share >= 0)
+            one.append(Reason(kind=kind, share=share, text=text, evidence=facts))
+        reasons.append(sorted(one, key=lambda reason: -reason.share))
+    return reasons
+
+
+class _Evidence:
+    """What the reasons of one batch rest on."""
+
+    def __init__(self, engine: Engine, requests: Requests, ranked: Ranked) -> None:
+        self.engine, self.requests, self.lists = engine, requests, ranked.lists
+        self.features = ranked.features
+        self.place = {name: at for at, name in enumerate(engine.feature_names)}
+        self.shares: Floats = engine.ranker.contributions(ranked.features)
+        self.row = ranked.lists.row
+        self.nearest = _nearest(engine, requests, ranked.lists)
+        source = engine.sources.get("item_item")
+        strongest: Callable[[Requests, ItemList], npt.NDArray[np.int32]] | None = getattr(source, "strongest", None)
+        none = np.full(len(self.row), -1, dtype=np.int32)
+        self.because = strongest(requests, ranked.lists) if strongest else none
+
+    def value(self, row: int, name: str) -> float:
+        at = self.place.get(name)
+        return float(self.features[row, at]) if at is not None else float("nan")
+
+    def title(self, item: int) -> str:
+        return str(self.engine.items.table["title"][item]) or self.engine.items.ids[item]
+
+    def tell(self, kind: str, row: int, favours: bool) -> tuple[str, dict[str, Any]]:
+        text, evidence = getattr(self, f"_{kind}")(row, favours)
+        return str(text), dict(evidence)
+
+    def _words(self, row: int, favours: bool) -> tuple[str, dict[str, Any]]:
+        query = self.requests.queries[self.row[row]].text
+        if not query:
+            return "No words were asked for", {}
+        items, item = self.engine.items, self.lists.item[row]
+        have = set(analyse(" ".join(str(items.table[c][int(item)]) for c in ("title", "category", "brand", "colour"))))
+        have |= set(analyse(str(items.table["description"][int(item)])))
+        matched = [word for word in dict.fromkeys(words(query)) if have.intersection(analyse(word))]
+        if matched:
+            said = "Matches" if favours else "Matches only partly:"
+            return f"{said} “{' '.join(matched)}”", {"matched": matched}
+        return "Close in meaning to your words" if favours else "None of your words", {"matched": []}
+
+    def _looks(self, row: int, favours: bool) -> tuple[str, dict[str, Any]]:
+        like = self.requests.queries[self.row[row]].like
+        past = like if like >= 0 else int(self.nearest[row])
+        if past < 0:
+            return "Nothing viewed yet to compare with", {}
+        evidence = {"item": self.engine.items.ids[past], "title": self.title(past)}
+        if like >= 0:
+            return ("Like " if favours else "Less like ") + f"“{self.title(past)}”", evidence
+        did = _DID[int(self._kind_of(row, past))]
+        said = "Looks like" if favours else "Less like"
+        return f"{said} “{self.title(past)}” that you {did}", {**evidence, "you": did}
+
+    def _kind_of(self, row: int, item: int) -> int:
+        windows, request = self.requests.windows, int(self.row[row])
+        part = slice(int(windows.offsets[request]), int(windows.offsets[request + 1]))
+        return int(windows.kind[part][windows.item[part] == item].max(initial=int(EventKind.view)))
+
+    def _people(self, row: int, favours: bool) -> tuple[str, dict[str, Any]]:
+        past = int(self.because[row])
+        if past < 0:
+            return "No one with your choices has chosen it yet", {}
+        said = "People who chose" if favours else "Few of those who chose"
+        evidence = {"item": self.engine.items.ids[past], "title": self.title(past)}
+        return f"{said} “{self.title(past)}” chose this too", evidence
+
+    def _history(self, row: int, favours: bool) -> tuple[str, dict[str, Any]]:
+        bought, looked = self.value(row, "bought"), self.value(row, "looked")
+        if bought > 0:
+            days = self.value(row, "bought_days_ago")
+            return f"You bought it {_times(bought)}, last {_days(days)}", {"bought": int(bought), "days_ago": round(days, 1)}
+        if looked > 0:
+            days = self.value(row, "looked_days_ago")
+            return f"You looked at it {_times(looked)}, last {_days(days)}", {"looked": int(looked), "days_ago": round(days, 1)}
+        return "You have not met it before", {}
+
+    def _taste(self, row: int, favours: bool) -> tuple[str, dict[str, Any]]:
+        names = [name for name in self.place if name.startswith("taste_")]
+        known = [name for name in names if np.isfinite(self.value(row, name))]
+        if not known:
+            return "Nothing known of its kind", {}
+        shares = {name: float(self.shares[row, self.place[name]]) for name in known}
+        best = max(shares, key=lambda name: shares[name] if favours else -shares[name])
+        column = best.removeprefix("taste_")
+        value = str(self.engine.items.table[column][int(self.lists.item[row])])
+        shown = value.rsplit(" > ", 1)[-1]
+        if not len(self.requests.windows.slice(int(self.row[row]), int(self.row[row]) + 1).item):
+            return f"{column.capitalize()}: {shown}", {column: value}
+        said = "You often choose" if favours else "You rarely choose"
+        return f"{said} {column} {shown}", {column: value}
+
+    def _price(self, row: int, favours: bool) -> tuple[str, dict[str, Any]]:
+        price = float(self.engine.items.price[int(self.lists.item[row])])
+        if not np.isfinite(price):
+            return "Price not known", {}
+        away = self.value(row, "price_from_usual")
+        evidence = {"price": round(price, 2)}
+        if not np.isfinite(away):
+            return "A price that people choose" if favours else "A price that people choose less", evidence
+        if favours:
+            return "In your price range", evidence
+        return ("Dearer" if away > 0 else "Cheaper") + " than what you usually choose", evidence
+
+    def _popularity(self, row: int, favours: bool) -> tuple[str, dict[str, Any]]:
+        bought = round(float(np.expm1(self.value(row, "bought_14d"))))
+        looked = round(float(np.expm1(self.value(row, "looked_7d"))))
+        evidence = {"bought_last_14_days": bought, "looked_last_7_days": looked}
+        if bought > 0:
+            return ("Popular now" if favours else "Less popular now") + f": bought {_times(bought)} in 14 days", evidence
+        if looked > 0:
+            return ("Popular now" if favours else "Less popular now") + f": looked at {_times(looked)} in 7 days", evidence
+        days = self.value(row, "days_on_sale")
+        if favours and days < 14:
+            return "New in the shop", {**evidence, "days_on_sale": round(days, 1)}
+        return "Not much asked for lately", evidence
+
+    def _shopper(self, row: int, favours: bool) -> tuple[str, dict[str, Any]]:
+        frequency, recency = self.value(row, "frequency"), self.value(row, "recency_days")
+        evidence = {"baskets": int(np.nan_to_num(frequency))}
+        if np.isfinite(recency):
+            evidence["days_since_last_visit"] = round(recency)
+        return "How often and how lately you shop here", evidence
+
+    def _common(self, row: int, favours: bool) -> tuple[str, dict[str, Any]]:
+        return "What all results have in common", {}
+
+
+_DID = {
+    int(EventKind.view): "viewed",
+    int(EventKind.click): "clicked",
+    int(EventKind.cart): "put in your cart",
+    int(EventKind.purchase): "bought",
+    int(EventKind.rate): "rated",
+    int(EventKind.hide): "hid",
+}
+
+
+def _nearest(engine: Engine, requests: Requests, lists: ItemList) -> npt.NDArray[np.int32]:
+    """The one of the shopper's last items that each row's item is most like; -1 for none."""
+    for family in engine.features:
+        similar = getattr(family, "similarity_to_latest", None)
+        if similar is not None and "fused" in engine.items.vectors:
+            near = similar(requests, lists)
+            best = near.argmax(axis=1)
+            past = requests.windows.latest(near.shape[1])[lists.row, best]
+            return np.where(near.max(axis=1, initial=-2) > -1.5, past, -1).astype(np.int32)
+    return np.full(len(lists.item), -1, dtype=np.int32)
+
+
+def _times(count: float) -> str:
+    return {1: "once", 2: "twice"}.get(int(count), f"{int(count):,} times")
+
+
+def _days(days: float) -> str:
+    if days < 1:
+        return "today"
+    return "yesterday" if days < 2 else f"{int(days)} days ago"

@@ -1,0 +1,121 @@
+"""The door: a shop's files become canonical tables, and shoppers become pseudonyms."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from vetrina.catalogue.ingest import read_events, read_items
+from vetrina.catalogue.judgements import read_judgements
+from vetrina.core import EVENT_COLUMNS, EventLog, Items, Progress
+from vetrina.core.errors import MissingFile
+from vetrina.engine.config import ShopConfig
+from vetrina.privacy import Pseudonyms
+from vetrina.shoppers import WindowStore
+
+__all__ = ["Canonical", "ingest", "pseudonyms", "read_canonical"]
+
+
+@dataclass(frozen=True)
+class Canonical:
+    """The canonical tables of a shop.
+
+    Attributes
+    ----------
+    items : Items
+    events : DataFrame
+        :data:`EVENT_COLUMNS`, in order of time, of the shop's files and of what was recorded live.
+    judgements : DataFrame or None
+        query, item, grade.
+    hashes : dict of str to str
+        Of each table, for the manifest.
+    """
+
+    items: Items
+    events: pl.DataFrame
+    judgements: pl.DataFrame | None
+    hashes: dict[str, str]
+
+    @property
+    def log(self) -> EventLog:
+        """The events as arrays."""
+        return EventLog.from_table(self.events, self.items)
+
+
+def pseudonyms(root: Path) -> Pseudonyms:
+    """The shop's keyed pseudonyms; the key is made when absent, in a file of its own that only its owner may read."""
+    return Pseudonyms.load_or_create(root / "shoppers.key")
+
+
+def ingest(root: Path, config: ShopConfig, progress: Progress) -> dict[str, int]:
+    """Read the shop's files into ``data/``; return how many rows were kept and set aside.
+
+    Bad rows and unreadable photos go to ``data/quarantine.parquet`` with file,
+    row and reason. Files already there are replaced only when all is read.
+    """
+    data = root / "data"
+    data.mkdir(exist_ok=True)
+    read = read_items(config.items, root, progress)
+    quarantine = [read.quarantine]
+    items = Items(read.table)
+    counts = {"items": len(items), "events": 0, "judgements": 0}
+    tables = {"items": read.table}
+    events = pl.DataFrame(schema=EVENT_COLUMNS)
+    if config.events is not None:
+        found = read_events(config.events, root, read.table, pseudonyms(root).of_column, progress)
+        events = found.table
+        quarantine.append(found.quarantine)
+        for note in found.notes:
+            progress.note(note)
+    tables["events"] = events
+    counts["events"] = events.height
+    if config.judgements is not None:
+        grades = read_judgements(config.judgements.file, root, config.judgements, items)
+        tables["judgements"] = grades.table
+        quarantine.append(grades.quarantine)
+        counts["judgements"] = grades.table.height
+    tables["quarantine"] = pl.concat(quarantine, how="vertical_relaxed")
+    counts["quarantined"] = tables["quarantine"].height
+    for note in read.notes:
+        progress.note(note)
+    for name, table in tables.items():
+        beside = data / f".{name}.parquet"
+        table.write_parquet(beside, compression="zstd")
+        os.replace(beside, data / f"{name}.parquet")
+    if "judgements" not in tables:
+        (data / "judgements.parquet").unlink(missing_ok=True)
+    store = WindowStore(root / "shoppers.db")
+    store.replace_copied(events, config.rank.window)
+    store.close()
+    return counts
+
+
+def read_canonical(root: Path) -> Canonical:
+    """The canonical tables that :func:`ingest` wrote, with the events recorded live since.
+
+    Raises
+    ------
+    MissingFile
+        When nothing was ingested yet.
+    """
+    data = root / "data"
+    if not (data / "items.parquet").exists():
+        raise MissingFile(f"{data / 'items.parquet'} does not exist. Read the shop's files with: vetrina ingest {root}")
+    items = Items(pl.read_parquet(data / "items.parquet"))
+    store = WindowStore(root / "shoppers.db")
+    live = store.live_events()
+    store.close()
+    events = pl.concat([pl.read_parquet(data / "events.parquet"), live]).sort("time", maintain_order=True)
+    path = data / "judgements.parquet"
+    judgements = pl.read_parquet(path) if path.exists() else None
+    hashes = {name: _hash(data / f"{name}.parquet") for name in ("items", "events")}
+    hashes["live"] = hashlib.blake2b(str(live.hash_rows(seed=0).sum()).encode(), digest_size=8).hexdigest()
+    return Canonical(items, events, judgements, hashes)
+
+
+def _hash(path: Path) -> str:
+    return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()

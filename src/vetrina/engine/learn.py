@@ -1,0 +1,192 @@
+"""Fit the stages on what was known at a time, so that no model has seen what it will be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+from vetrina.core import DAY, EventLog, Items, Progress, Silent, Truth, create
+from vetrina.encode.base import Encoder
+from vetrina.engine.config import RankConfig, ShopConfig
+from vetrina.engine.engine import Engine, Part
+from vetrina.engine.replay import Gains, Replay, requests_from_log
+from vetrina.rank import FeatureFamily, MatchScore, Ranker, TrainingRows
+from vetrina.retrieve.base import Retriever
+
+__all__ = ["fit_stages", "learn", "training_rows"]
+
+
+def learn(
+    items: Items,
+    log: EventLog,
+    config: ShopConfig,
+    encoders: Mapping[str, Encoder],
+    judged: Replay | None = None,
+    progress: Progress | None = None,
+) -> Engine:
+    """An engine that has learned from ``log`` and from graded queries, and from nothing else.
+
+    The last days of the log become training rows: models of behaviour are
+    fitted on what came before, and the log is replayed through them with every
+    window cut at its event. Then the models are fitted again on the whole log.
+
+    Parameters
+    ----------
+    items : Items
+        The catalogue with its vectors.
+    log : EventLog
+        Cut it at the time that the engine is to be asked about.
+    config : ShopConfig
+    encoders : mapping of modality to Encoder
+    judged : Replay, optional
+        Graded queries to learn from as well.
+    progress : Progress, optional
+    """
+    progress = progress or Silent()
+    with progress.step("Fitting candidate sources"):
+        engine = fit_stages(items, log, config, encoders)
+    rows = []
+    if len(log):
+        since = _training_start(log, config.rank)
+        past = refit(engine, log, until=since)
+        replays = replays_of(log, since, int(log.time[-1]) + 1, config.rank)
+        total = sum(len(replay.requests) for replay in replays)
+        with progress.step("Replaying the log for training rows", total) as step:
+            for replay in replays:
+                rows += training_rows(past, replay, config.rank, config.build.seed, step.advance)
+    if judged is not None:
+        rows += training_rows(engine, judged, config.rank, config.build.seed)
+    joined = _concatenate(rows, engine.feature_names)
+    if not (joined.gain > 0).any():
+        # Nothing was ever chosen, so there is no order to learn: similarities, added up.
+        return replace(engine, ranker=MatchScore().fit(joined))
+    ranker = cast(Ranker, create("ranker", config.rank.ranker, {"seed": config.build.seed, **config.rank.options}))
+    with progress.step(f"Fitting {config.rank.ranker} on {len(joined.gain):,} rows"):
+        return replace(engine, ranker=ranker.fit(joined))
+
+
+def fit_stages(items: Items, log: EventLog, config: ShopConfig, encoders: Mapping[str, Encoder]) -> Engine:
+    """Sources and features fitted on ``log``; the ranker is a match score until one has learned."""
+    names = [name for name in config.retrieve if _usable(name, items)]
+    sources = {name: cast(Retriever, create("retriever", name, config.retrieve[name].options)) for name in names}
+    families = [cast(FeatureFamily, create("features", name)) for name in config.rank.features]
+    engine = Engine(
+        items=items,
+        encoders=encoders,
+        sources={name: source.fit(items, log) for name, source in sources.items()},
+        k={name: config.retrieve[name].k for name in names},
+        features=[family.fit(items, log) for family in families],
+        ranker=MatchScore(),
+        policy=config.policy,
+    )
+    empty = TrainingRows(np.empty((0, 0), np.float32), np.empty(0, np.float32), np.empty(0, np.int64), engine.feature_names)
+    return replace(engine, ranker=MatchScore().fit(empty))
+
+
+def _usable(source: str, items: Items) -> bool:
+    """A vector source needs its vectors: a shop without text, or without any modality, does without it."""
+    return {"vector": "fused", "text_vector": "text"}.get(source, "") in {"", *items.vectors}
+
+
+def refit(engine: Engine, log: EventLog, until: int) -> Engine:
+    """The same engine with its models of behaviour fitted only on what came before ``until``."""
+    earlier = log.before(until)
+
+    def again(component: Part) -> Part:
+        if component.learns != "log":
+            return component
+        return type(component)(component.config).fit(engine.items, earlier)
+
+    return replace(
+        engine,
+        sources={name: again(source) for name, source in engine.sources.items()},
+        features=[again(family) for family in engine.features],
+    )
+
+
+def _training_start(log: EventLog, config: RankConfig) -> int:
+    """The training days at the end, but never more than the latter half of the log."""
+    first, last = int(log.time[0]), int(log.time[-1])
+    return max(last + 1 - int(config.training_days * DAY), (first + last) // 2)
+
+
+def replays_of(log: EventLog, since: int, until: int, config: RankConfig) -> list[Replay]:
+    """What to learn from: every search or session, and recommendations once more for new products alone."""
+    gains = Gains(**config.gains)
+    replay = requests_from_log(log, since, until, window_size=config.window, gains=gains)
+    new = requests_from_log(log, since, until, window_size=config.window, gains=gains, only_new=True)
+    browsing = np.flatnonzero([not query.text for query in new.requests.queries])
+    return [_latest(one, config.training_requests) for one in (replay, new.take(browsing)) if len(one.requests)]
+
+
+def _latest(replay: Replay, most: int) -> Replay:
+    n = len(replay.requests)
+    return replay if n <= most else replay.take(np.arange(n - most, n))
+
+
+def training_rows(
+    engine: Engine, replay: Replay, config: RankConfig, seed: int, advance: Callable[[int], None] | None = None
+) -> list[TrainingRows]:
+    """Candidates of every request with their features, the chosen ones marked, negatives sampled.
+
+    Chosen items that no source found are added: live, they could be found.
+    """
+    parts: list[TrainingRows] = []
+    rng = np.random.default_rng(seed)
+    names = engine.feature_names
+    for start in range(0, len(replay.requests), 256):
+        stop = min(start + 256, len(replay.requests))
+        requests = engine.encode_queries(replay.requests.slice(start, stop))
+        truth = replay.truth.slice(start, stop)
+        lists = engine.candidates(requests)
+        lists = engine.with_items(requests, lists, truth)
+        features = engine.compute_features(requests, lists)
+        gain = gains_of(lists.row, lists.item, truth)
+        kept = _sample(lists.row, gain, config.negatives, rng)
+        sizes = np.bincount(lists.row[kept], minlength=len(requests))
+        parts.append(TrainingRows(features[kept], gain[kept], sizes[sizes > 0].astype(np.int64), names))
+        if advance is not None:
+            advance(stop - start)
+    return parts
+
+
+def gains_of(row: npt.NDArray[np.int32], item: npt.NDArray[np.int32], truth: Truth) -> npt.NDArray[np.float32]:
+    """Gain of each (request, item): float32 of shape (n_rows,), 0 where the truth does not name it."""
+    width = int(max(item.max(initial=0), truth.item.max(initial=0))) + 1
+    keys = truth.row * width + truth.item
+    order = np.argsort(keys)
+    wanted = row.astype(np.int64) * width + item
+    place = np.minimum(np.searchsorted(keys[order], wanted), max(len(keys) - 1, 0))
+    if not len(keys):
+        return np.zeros(len(row), dtype=np.float32)
+    return np.where(keys[order][place] == wanted, truth.gain[order][place], 0).astype(np.float32)
+
+
+def _sample(
+    row: npt.NDArray[np.int32], gain: npt.NDArray[np.float32], negatives: int, rng: np.random.Generator
+) -> npt.NDArray[np.intp]:
+    """Rows to keep: all that were chosen, and at most ``negatives`` others of each request, at random."""
+    draw = np.where(gain > 0, -1.0, rng.random(len(row)))
+    order = np.lexsort((draw, row))
+    sorted_row = row[order]
+    starts = np.searchsorted(sorted_row, sorted_row, side="left")
+    chosen = np.bincount(row, weights=gain > 0, minlength=int(row.max(initial=-1)) + 1)
+    place = np.arange(len(order)) - starts
+    return np.sort(order[place < negatives + chosen[sorted_row]])
+
+
+def _concatenate(rows: list[TrainingRows], names: list[str]) -> TrainingRows:
+    if not rows:
+        return TrainingRows(
+            np.empty((0, len(names)), np.float32), np.empty(0, np.float32), np.empty(0, np.int64), names
+        )
+    return TrainingRows(
+        np.concatenate([part.features for part in rows]),
+        np.concatenate([part.gain for part in rows]),
+        np.concatenate([part.sizes for part in rows]),
+        names,
+    )
