@@ -1,6 +1,16 @@
 """Encoders: one file per modality, items in, one float32 vector per item out."""
 
+from vetrina.encode.attributes import AttributesConfig, AttributesEncoder
 from vetrina.encode.base import Encoder
+from vetrina.encode.photo import PhotoConfig, PhotoEncoder
 from vetrina.encode.text import TfidfConfig, TfidfEncoder
 
-__all__ = ["Encoder", "TfidfConfig", "TfidfEncoder"]
+__all__ = [
+    "AttributesConfig",
+    "AttributesEncoder",
+    "Encoder",
+    "PhotoConfig",
+    "PhotoEncoder",
+    "TfidfConfig",
+    "TfidfEncoder",
+]
