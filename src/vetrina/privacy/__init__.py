@@ -1,1 +1,5 @@
-"""privacy."""
+"""What keeps shoppers' data theirs: keyed pseudonyms of their ids."""
+
+from vetrina.privacy.pseudonyms import Pseudonyms
+
+__all__ = ["Pseudonyms"]

@@ -1,0 +1,327 @@
+"""A first mapping, guessed from the names and values of a file's columns, for a person to correct."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import polars as pl
+
+from vetrina.catalogue.cells import booleans, epoch_seconds, numbers
+from vetrina.catalogue.mapping import EventMapping, ItemMapping
+from vetrina.catalogue.tables import ROW, Table
+from vetrina.core.errors import DataError
+from vetrina.core.log import EventKind
+
+__all__ = ["guess_event_mapping", "guess_item_mapping"]
+
+_COLUMNS_OF_ONE_CATEGORY = 4
+
+
+def guess_item_mapping(table: Table, photos: str = "") -> tuple[ItemMapping, list[str]]:
+    """A mapping for a file of items, and what is unsure about it.
+
+    Parameters
+    ----------
+    table : Table
+        The file, or its first rows (``read_table(path, n_rows=5000)``).
+    photos : str
+        The folder of photos, when there is one.
+
+    Returns
+    -------
+    mapping : ItemMapping
+    notes : list of str
+        Sentences for a person to check.
+
+    Raises
+    ------
+    DataError
+        When no column could be the id.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"StockCode": ["a", "b"], "Name": ["Red cup", "Blue cup"], "UnitPrice": ["1.5", "2"]})
+    >>> mapping, notes = guess_item_mapping(Table("cups.csv", frame.with_columns(pl.lit(0).alias(ROW)), frame.columns))
+    >>> mapping.item, mapping.title, mapping.price
+    ('StockCode', 'Name', 'UnitPrice')
+    """
+    pick = _Picker(table)
+    item = pick.one("item", test=_mostly_distinct)
+    if not item:
+        distinct = [column for column in pick.left if _mostly_distinct(pick.cells(column))]
+        if not distinct:
+            raise DataError(
+                f"{table.name}: no column looks like an item's id, each value once. "
+                f"Name it as item under [items]. Columns: {', '.join(table.columns[:30])}."
+            )
+        item = distinct[0]
+        pick.left.remove(item)
+        pick.notes.append(
+            f"No column is called like an item's id; {item!r} is taken, because its values are all different."
+        )
+    found = {
+        "title": pick.one("title", test=_has_words),
+        "description": pick.one("description", test=_has_words),
+        "brand": pick.one("brand"),
+        "colour": pick.one("colour"),
+        "price": pick.one("price", test=_numeric),
+        "in_stock": pick.one("in_stock", test=_yes_or_no),
+        "available_at": pick.one("available_at", test=_is_time),
+        "photo": pick.one("photo", test=_names_photo),
+    }
+    category = pick.many("category")
+    if not found["title"] and found["description"]:
+        found["title"], found["description"] = found["description"], ""
+        pick.notes.append(f"No column is called like a title; {found['title']!r} is taken as one.")
+    if not found["title"]:
+        pick.notes.append("No column looks like a title; items will be found by their other columns only.")
+    if len(category) > 1:
+        pick.notes.append(f"The category is put together from {_and(category)}, the widest first; check their order.")
+    photo = found.pop("photo")
+    if photo and not photos:
+        pick.notes.append(f"{photo!r} looks like the names of photos; say under photos in which folder they are.")
+    options: dict[str, Any] = {key: value for key, value in found.items() if value}
+    if photo:
+        options["photo"] = photo
+    if found["price"] and _like_cents(pick.cells(found["price"])):
+        pick.notes.append(
+            f"All prices in {found['price']!r} are whole and large: if they are cents, set price_divisor = 100."
+        )
+    texts, figures, dropped = _attributes(pick)
+    if texts or figures:
+        pick.notes.append(
+            f"{_and([*texts, *figures])} kept as attributes, for filters; strike out what you do not need."
+        )
+    if dropped:
+        pick.notes.append(f"Not stored: {_and(dropped)}. Add them to attributes or numbers to keep them.")
+    options |= {"file": table.name, "item": item, "category": category, "photos": photos}
+    mapping = ItemMapping.parse({**options, "attributes": texts, "numbers": figures}, "items")
+    return mapping, [*table.notes, *pick.notes]
+
+
+def guess_event_mapping(table: Table, items: pl.DataFrame | None = None) -> tuple[EventMapping, list[str]]:
+    """A mapping for a file of events, and what is unsure about it.
+
+    Parameters
+    ----------
+    table : Table
+        The file, or its first rows.
+    items : DataFrame, optional
+        The canonical items: the column whose values are their ids is then known for sure.
+
+    Raises
+    ------
+    DataError
+        When no column could be the time, the shopper or the item.
+    """
+    pick = _Picker(table)
+    item = ""
+    if items is not None:
+        shares = {column: _share(pick.cells(column).is_in(items["item"].implode())) for column in pick.left}
+        best = max(shares, key=lambda column: shares[column], default="")
+        if best and shares[best] > 0.5:
+            item = best
+            pick.left.remove(best)
+    item = item or pick.one("item")
+    time = pick.one("time", test=_is_time) or next((one for one in pick.left if _is_time(pick.cells(one))), "")
+    if time in pick.left:
+        pick.left.remove(time)
+    shopper = pick.one("shopper")
+    for what, column in (("item", item), ("time", time), ("shopper", shopper)):
+        if not column:
+            raise DataError(
+                f"{table.name}: no column looks like the {what} of an event. "
+                f"Name it as {what} under [events]. Columns: {', '.join(table.columns[:30])}."
+            )
+    kind = pick.one("kind", test=_few_values)
+    found = {
+        "query": pick.one("query"),
+        "request": pick.one("request"),
+        "position": pick.one("position", test=_numeric),
+        "price": pick.one("price", test=_numeric),
+        "quantity": pick.one("quantity", test=_numeric),
+        "rating": pick.one("rating", test=_numeric),
+    }
+    options: dict[str, Any] = {key: value for key, value in found.items() if value}
+    if kind:
+        options["kind"] = kind
+        options["kinds"] = pick.kinds(kind)
+    else:
+        constant = "purchase" if found["quantity"] or found["price"] else "rate" if found["rating"] else "view"
+        options["constant_kind"] = constant
+        pick.notes.append(f"No column says what happened; every row is taken as a {constant}.")
+    if found["rating"]:
+        low, high = _rating_range(pick.cells(found["rating"]))
+        options |= {"rating_min": low, "rating_max": high}
+        pick.notes.append(f"Ratings are taken to run from {low:g} to {high:g}.")
+    time_format = _day_first(pick.cells(time))
+    if time_format:
+        options["time_format"] = time_format
+        pick.notes.append(f"Times in {time!r} are read as {time_format}; check that day and month are not exchanged.")
+    if pick.left:
+        pick.notes.append(f"Not stored: {_and(pick.left)}.")
+    mapping = EventMapping.parse(
+        {"file": table.name, "time": time, "shopper": shopper, "item": item, **options}, "events"
+    )
+    return mapping, [*table.notes, *pick.notes]
+
+
+class _Picker:
+    """Hands out columns, each once, and gathers what was unsure."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.left = [column for column in table.frame.columns if column != ROW]
+        self.notes: list[str] = []
+
+    def cells(self, column: str) -> pl.Series:
+        """Non-empty cells of a column."""
+        return self.table.frame[column].drop_nulls()
+
+    def _candidates(self, what: str) -> list[str]:
+        order = {word: place for place, word in enumerate(dict.fromkeys(_words()["columns"][what].split()))}
+        named = {column: _plain(column) for column in self.left}
+        return sorted((one for one in self.left if named[one] in order), key=lambda one: order[named[one]])
+
+    def one(self, what: str, test: Callable[[pl.Series], bool] | None = None) -> str:
+        """The surest column for ``what``, "" when there is none."""
+        candidates = self._candidates(what)
+        fit = [one for one in candidates if test is None or test(self.cells(one))]
+        for refused in [one for one in candidates if one not in fit and len(self.cells(one))][:1]:
+            if not fit:
+                self.notes.append(f"{refused!r} is called like {what}, but its values do not look like it; left out.")
+        if not fit:
+            return ""
+        if len(fit) > 1:
+            self.notes.append(f"{fit[0]!r} is taken as {what}; {_and(fit[1:])} could be it as well.")
+        self.left.remove(fit[0])
+        return fit[0]
+
+    def many(self, what: str) -> list[str]:
+        """The columns of a category path, the one with the fewest values first."""
+        chosen = [one for one in self._candidates(what) if len(self.cells(one))][:_COLUMNS_OF_ONE_CATEGORY]
+        self.left = [one for one in self.left if one not in chosen]
+        return sorted(chosen, key=lambda one: self.cells(one).n_unique())
+
+    def kinds(self, column: str) -> dict[str, str]:
+        """Our kind of event for each of the file's words."""
+        ours = {kind.name for kind in EventKind}
+        known = {word: kind for kind, words in _words()["kinds"].items() for word in words.split()}
+        values = self.cells(column).unique().sort().to_list()
+        kinds = {value: known[_plain(value)] for value in values if _plain(value) in known and value not in ours}
+        unknown = [value for value in values if value not in kinds and value not in ours]
+        if kinds:
+            pairs = _and([f"{word!r} as {kind}" for word, kind in kinds.items()])
+            self.notes.append(f"In {column!r}, {pairs} are understood.")
+        if unknown:
+            self.notes.append(
+                f"In {column!r}, {_and([repr(one) for one in unknown])} mean nothing known; add them to kinds."
+            )
+        return kinds
+
+
+@cache
+def _words() -> dict[str, dict[str, str]]:
+    """What columns and kinds of events are usually called."""
+    text = files("vetrina.catalogue").joinpath("column_words.toml").read_text(encoding="utf-8")
+    words: dict[str, dict[str, str]] = tomllib.loads(text)
+    return words
+
+
+def _plain(name: str) -> str:
+    """A column name for comparing: lower case, letters and digits only, a type after a colon taken off."""
+    return re.sub(r"[\W_]+", "", name.partition(":")[0].rpartition(".")[2].casefold())
+
+
+def _and(names: Sequence[str]) -> str:
+    shown = [*names[:12], f"{len(names) - 12} more"] if len(names) > 13 else list(names)
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+
+
+def _share(flags: pl.Series) -> float:
+    return float(flags.sum()) / len(flags) if len(flags) else 0.0
+
+
+def _mostly_distinct(cells: pl.Series) -> bool:
+    return len(cells) > 0 and cells.n_unique() >= 0.9 * len(cells)
+
+
+def _has_words(cells: pl.Series) -> bool:
+    return _share(cells.str.contains(r"\p{L}{2}|\p{Han}|\p{Hangul}")) > 0.5
+
+
+def _numeric(cells: pl.Series) -> bool:
+    return _share(numbers(cells).is_not_null()) > 0.8
+
+
+def _yes_or_no(cells: pl.Series) -> bool:
+    return _share(booleans(cells).is_not_null()) > 0.8
+
+
+def _is_time(cells: pl.Series) -> bool:
+    read = epoch_seconds(cells)[0]
+    return _share(read.is_not_null()) > 0.8 or bool(_day_first(cells))
+
+
+def _names_photo(cells: pl.Series) -> bool:
+    return _share(cells.str.contains(r"(?i)\.(jpe?g|png|webp|gif|bmp|tiff?)(\?.*)?$")) > 0.5
+
+
+def _few_values(cells: pl.Series) -> bool:
+    return 0 < cells.n_unique() <= 30
+
+
+def _like_cents(cells: pl.Series) -> bool:
+    """Whole numbers throughout that end in 5, 9 or 0 as cents do, with a middle one of some hundreds."""
+    price = numbers(cells).drop_nulls()
+    whole = len(price) > 0 and bool((price == price.round()).all())
+    return whole and float(price.median() or 0) >= 200  # type: ignore[arg-type]
+
+
+def _rating_range(cells: pl.Series) -> tuple[float, float]:
+    """The usual scale that holds all the values: 0 or 1 to 5, 10 or 100."""
+    values = numbers(cells).drop_nulls()
+    least, most = float(values.min() or 0), float(values.max() or 0)  # type: ignore[arg-type]
+    high = next((top for top in (5.0, 10.0, 100.0) if most <= top), most)
+    return (1.0 if least >= 1 else min(0.0, least)), high
+
+
+def _day_first(cells: pl.Series) -> str:
+    """The pattern of dates such as 12/1/2010 8:26 or 31.12.2010, "" when they are not of that form."""
+    parts = cells.str.extract_groups(
+        r"^(\d{1,2})([/.-])(\d{1,2})[/.-]\d{4}(?:([ T])\d{1,2}:\d{2}(:\d{2})?)?"
+    ).struct.unnest()
+    if not len(cells) or _share(parts["1"].is_not_null()) <= 0.8:
+        return ""
+    parts = parts.drop_nulls("1")
+    first, second = parts["1"].cast(pl.Int64), parts["3"].cast(pl.Int64)
+    mark = parts["2"][0]
+    # Where no value decides it: dots are written day first, slashes as in the United States.
+    day_first = bool((first > 12).any()) or (mark != "/" and not bool((second > 12).any()))
+    date = f"%d{mark}%m{mark}%Y" if day_first else f"%m{mark}%d{mark}%Y"
+    if parts["4"][0] is None:
+        return date
+    return f"{date}{parts['4'][0]}%H:%M" + (":%S" if parts["5"][0] is not None else "")
+
+
+def _attributes(pick: _Picker) -> tuple[list[str], list[str], list[str]]:
+    """(text columns good for filters, number columns, what is not stored): well filled, values that repeat."""
+    texts: list[str] = []
+    figures: list[str] = []
+    dropped: list[str] = []
+    height = max(pick.table.frame.height, 1)
+    for column in pick.left:
+        cells = pick.cells(column)
+        filled = len(cells) / height >= 0.2
+        if filled and _numeric(cells) and not cells.str.contains(r"^0\d").any():
+            figures.append(column)
+        elif filled and 1 < cells.n_unique() <= max(50, len(cells) // 20):
+            texts.append(column)
+        else:
+            dropped.append(column)
+    return texts, figures, dropped

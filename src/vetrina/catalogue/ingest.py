@@ -1,0 +1,412 @@
+"""A shop's files made canonical: every row is kept, or set aside with the reason.
+
+Nothing is repaired in silence. A row that cannot be used (no id, no shopper, a
+time that is none) goes to quarantine whole; a cell that cannot be used (a price of
+"n/a") goes there alone, and its item stays with that cell unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from vetrina.catalogue.cells import booleans, clean, epoch_seconds, numbers, plain_ids
+from vetrina.catalogue.mapping import EventMapping, ItemMapping
+from vetrina.catalogue.photos import check_photos
+from vetrina.catalogue.tables import ROW, Table, read_table
+from vetrina.core.errors import DataError, TooManyBadRows
+from vetrina.core.items import CATEGORY_SEPARATOR, ITEM_COLUMNS
+from vetrina.core.log import EVENT_COLUMNS, EventKind
+from vetrina.core.progress import Progress, Silent
+
+__all__ = ["Ingested", "events_from_table", "items_from_table", "read_events", "read_items"]
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """A canonical table and what was set aside on the way.
+
+    Attributes
+    ----------
+    table : DataFrame
+        Items (:data:`~vetrina.core.items.ITEM_COLUMNS`, then attributes) or
+        events (:data:`~vetrina.core.log.EVENT_COLUMNS`, in order of time).
+    quarantine : DataFrame
+        :data:`~vetrina.catalogue.tables.QUARANTINE_COLUMNS`, in order of row.
+    notes : sequence of str
+        What a person should know.
+    """
+
+    table: pl.DataFrame
+    quarantine: pl.DataFrame
+    notes: Sequence[str] = ()
+
+
+def read_items(mapping: ItemMapping, root: Path, progress: Progress | None = None) -> Ingested:
+    r"""Read the file of items that ``mapping`` names.
+
+    Parameters
+    ----------
+    mapping : ItemMapping
+    root : Path
+        The shop's folder, from which ``file`` and ``photos`` are found.
+    progress : Progress, optional
+
+    Returns
+    -------
+    Ingested
+        ``photo`` is a path seen from ``root``, "" where there is no readable photo.
+
+    Raises
+    ------
+    MissingFile, MissingColumn
+        The message names the nearest one.
+    TooManyBadRows
+        When more than ``max_bad_share`` of the rows have something in quarantine (photos aside).
+    DataError
+        When no item is left.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> root = Path(tempfile.mkdtemp())
+    >>> _ = (root / "p.csv").write_text("sku,name,price\n1,Red shoe,9.50\n2,Blue shoe,n/a\n")
+    >>> mapping = ItemMapping(file="p.csv", item="sku", title="name", price="price", max_bad_share=0.5)
+    >>> read = read_items(mapping, root)
+    >>> read.table.select("item", "title", "price").rows()
+    [('1', 'Red shoe', 9.5), ('2', 'Blue shoe', None)]
+    >>> read.quarantine.row(0)
+    ('p.csv', 3, 'price', 'n/a', 'not a number')
+    """
+    shown = progress or Silent()
+    with shown.step(f"read {mapping.file}"):
+        table = read_table(root / mapping.file, mapping.columns, encoding=mapping.encoding)
+    return items_from_table(table, mapping, root, shown)
+
+
+def items_from_table(table: Table, mapping: ItemMapping, root: Path, progress: Progress | None = None) -> Ingested:
+    """The same as :func:`read_items`, of a table that is read already."""
+    shown = progress or Silent()
+    frame = table.frame.with_columns(clean(column) for column in mapping.columns)
+    ids, shortened = plain_ids(frame[mapping.item])
+    frame = frame.with_columns(ids.alias("__id"))
+    notes = list(table.notes)
+    if shortened:
+        notes.append(f"{table.name}: ids in {mapping.item!r} end in .0 throughout; it was taken off.")
+    found = _Findings(table)
+    id_ = pl.col("__id")
+    frame = found.drop_rows(
+        frame,
+        [
+            (id_.is_null(), mapping.item, "the item has no id"),
+            (~id_.is_first_distinct(), mapping.item, "the id was used in an earlier row; the first is kept"),
+        ],
+    )
+    columns: dict[str, pl.Series] = {"item": frame["__id"]}
+    for name in ("title", "description", "brand", "colour"):
+        source = getattr(mapping, name)
+        columns[name] = _listed(frame[source], ", ") if source else _constant(frame, "")
+    columns["category"] = _category(frame, mapping.category)
+    columns["price"] = _price(found, frame, mapping.price, mapping.price_divisor)
+    columns["in_stock"] = _constant(frame, value=True)
+    if mapping.in_stock:
+        known = booleans(frame[mapping.in_stock])
+        found.cells(frame, mapping.in_stock, known.is_null(), "neither yes nor no nor a number; taken as in stock")
+        columns["in_stock"] = known.fill_null(value=True)
+    columns["available_at"] = _constant(frame, None)
+    if mapping.available_at:
+        seconds, reason = epoch_seconds(frame[mapping.available_at], mapping.time_format)
+        found.cells(frame, mapping.available_at, reason.is_not_null(), reason)
+        columns["available_at"] = seconds
+    paths, photo_notes = _photo_paths(frame, mapping)
+    notes += photo_notes
+    kept, bad_photos = paths.to_list(), table.quarantine.clear()
+    if (paths != "").any():
+        kept, bad_photos = check_photos(root, kept, rows=frame[ROW].to_list(), name=table.name, progress=shown)
+    columns["photo"] = pl.Series(kept, dtype=pl.String)
+    for name in mapping.attributes:
+        columns[name] = _listed(frame[name], ", ")
+    for name in mapping.numbers:
+        columns[name] = _numeric(found, frame, name)
+    items = pl.DataFrame(
+        {name: columns[name].alias(name) for name in (*ITEM_COLUMNS, *mapping.attributes, *mapping.numbers)}
+    )
+    items = items.cast(ITEM_COLUMNS)  # type: ignore[arg-type]  # the stubs leave out DataType instances by name
+    found.check_share(mapping.max_bad_share, "[items]")
+    if not items.height:
+        raise DataError(f"{table.name}: holds no item. A row for each item was expected after the header.")
+    return Ingested(items, _tell(found, bad_photos, notes, f"{items.height:,} items", shown), notes)
+
+
+def read_events(
+    mapping: EventMapping,
+    root: Path,
+    items: pl.DataFrame,
+    pseudonym: Callable[[pl.Series], pl.Series],
+    progress: Progress | None = None,
+) -> Ingested:
+    """Read the file of events that ``mapping`` names.
+
+    Parameters
+    ----------
+    mapping : EventMapping
+    root : Path
+        The shop's folder.
+    items : DataFrame
+        The canonical items; an event on another item is set aside.
+    pseudonym : callable
+        Turns the column of shoppers into pseudonyms; their own ids are stored nowhere, quarantine included.
+    progress : Progress, optional
+
+    Raises
+    ------
+    MissingFile, MissingColumn, TooManyBadRows
+        As :func:`read_items`. A file without events is not an error: a shop may be new.
+    """
+    shown = progress or Silent()
+    with shown.step(f"read {mapping.file}"):
+        table = read_table(root / mapping.file, mapping.columns, encoding=mapping.encoding)
+    return events_from_table(table, mapping, items, pseudonym, shown)
+
+
+def events_from_table(
+    table: Table,
+    mapping: EventMapping,
+    items: pl.DataFrame,
+    pseudonym: Callable[[pl.Series], pl.Series],
+    progress: Progress | None = None,
+) -> Ingested:
+    """The same as :func:`read_events`, of a table that is read already."""
+    shown = progress or Silent()
+    # A line that could not be split still holds a shopper's id somewhere: only its place is kept.
+    table = Table(table.name, table.frame, table.columns, table.quarantine.with_columns(value=pl.lit("")), table.notes)
+    found = _Findings(table)
+    notes = list(table.notes)
+    frame = table.frame.with_columns(clean(column) for column in mapping.columns)
+    parsed: dict[str, pl.Series] = {}
+    for name in ("item", "shopper", "request"):
+        source = getattr(mapping, name)
+        ids, shortened = plain_ids(frame[source]) if source else (_constant(frame, None), False)
+        parsed[name] = ids.cast(pl.String)
+        if shortened:
+            notes.append(f"{table.name}: ids in {source!r} end in .0 throughout; it was taken off.")
+    parsed["time"], parsed["why"] = epoch_seconds(frame[mapping.time], mapping.time_format)
+    parsed["kind"] = _kinds(frame, mapping)
+    for name in ("price", "quantity", "rating", "position"):
+        source = getattr(mapping, name)
+        parsed[name] = numbers(frame[source]) if source else _constant(frame, None).cast(pl.Float64)
+    parsed["price"] = parsed["price"] / mapping.price_divisor
+    frame = frame.with_columns(series.alias(f"__{name}") for name, series in parsed.items())
+    frame = found.drop_rows(frame, _event_rules(mapping, items))
+    for name in ("price", "position"):
+        source = getattr(mapping, name)
+        if source:
+            good = frame[f"__{name}"] > 0 if name == "price" else frame[f"__{name}"] >= 1
+            found.cells(frame, source, ~good.fill_null(value=False), "not a number above zero")
+            frame = frame.with_columns(pl.when(good).then(pl.col(f"__{name}")).alias(f"__{name}"))
+    events = frame.select(
+        time="__time",
+        shopper=pseudonym(frame["__shopper"]),
+        kind="__kind",
+        item="__item",
+        query=pl.col(mapping.query) if mapping.query else pl.lit(None, pl.String),
+        request="__request",
+        position=pl.col("__position").round().cast(pl.Int32, strict=False),
+        price="__price",
+        quantity="__quantity",
+        rating="__rating",
+    ).cast(EVENT_COLUMNS)  # type: ignore[arg-type]  # as above
+    events = events.sort("time", maintain_order=True)
+    found.check_share(mapping.max_bad_share, "[events]")
+    return Ingested(events, _tell(found, table.quarantine.clear(), notes, f"{events.height:,} events", shown), notes)
+
+
+Rule = tuple[pl.Expr, str, str | pl.Expr]
+
+
+def _event_rules(mapping: EventMapping, items: pl.DataFrame) -> list[Rule]:
+    """What makes an event unusable: (expression that is true of it, column, reason), the first that holds is told."""
+    kind = pl.col("__kind")
+    item = pl.col("__item")
+    known = item.is_in(items["item"].implode())
+    words = ", ".join(one.name for one in EventKind)
+    rating = pl.col("__rating")
+    low, high = mapping.rating_min, mapping.rating_max
+    rules: list[Rule] = [
+        (pl.col(mapping.time).is_null(), mapping.time, "the event has no time"),
+        (pl.col("__time").is_null(), mapping.time, pl.col("__why")),
+        (pl.col("__shopper").is_null(), mapping.shopper, "the event has no shopper"),
+        (
+            kind.is_null(),
+            mapping.kind,
+            f"no kind of event; known: {words}. Say what the word means under [events] kinds",
+        ),
+        (item.is_null() & (kind != "search"), mapping.item, "the event names no item"),
+        (item.is_not_null() & ~known, mapping.item, "the catalogue has no such item"),
+    ]
+    if mapping.quantity:
+        above = (pl.col("__quantity") > 0).fill_null(value=False)
+        rules.append(
+            (pl.col(mapping.quantity).is_not_null() & ~above, mapping.quantity, "the quantity is not above zero")
+        )
+    if mapping.price:
+        above = (pl.col("__price") > 0).fill_null(value=False)
+        bad = pl.col(mapping.price).is_not_null() & ~above & (kind == "purchase")
+        rules.append((bad, mapping.price, "the price of a purchase is not above zero"))
+    if mapping.rating:
+        given = pl.col(mapping.rating).is_not_null()
+        rules.append((~given & (kind == "rate"), mapping.rating, "a rating without a number"))
+        inside = rating.is_between(low, high).fill_null(value=False)
+        rules.append((given & ~inside, mapping.rating, f"the rating is not between {low:g} and {high:g}"))
+    return rules
+
+
+class _Findings:
+    """Gathers what is set aside of one table."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.parts: list[pl.DataFrame] = [table.quarantine]
+
+    def drop_rows(self, frame: pl.DataFrame, rules: Sequence[Rule]) -> pl.DataFrame:
+        """The rows of which no rule is true; the others are set aside by the first that is."""
+        broken = [pl.when(test).then(pl.lit(number)) for number, (test, _, _) in enumerate(rules)]
+        frame = frame.with_columns(pl.coalesce(broken).alias("__rule"))
+        for number, (_, column, reason) in enumerate(rules):
+            rows = frame.filter(pl.col("__rule") == number)
+            if rows.height:
+                self._add(rows, column, reason)
+        return frame.filter(pl.col("__rule").is_null()).drop("__rule")
+
+    def cells(self, frame: pl.DataFrame, column: str, bad: pl.Series, reason: str | pl.Series) -> None:
+        """Set aside the non-empty cells of ``column`` where ``bad``; their rows stay."""
+        told = reason if isinstance(reason, pl.Series) else pl.lit(reason)
+        rows = frame.with_columns(told.alias("__reason")).filter(bad & frame[column].is_not_null())
+        if rows.height:
+            self._add(rows, column, pl.col("__reason"))
+
+    def _add(self, rows: pl.DataFrame, column: str, reason: str | pl.Expr) -> None:
+        self.parts.append(
+            rows.select(
+                file=pl.lit(self.table.name),
+                row=pl.col(ROW),
+                column=pl.lit(column),
+                value=(pl.col(column).fill_null("") if column else pl.lit("")).str.slice(0, 200),
+                reason=pl.lit(reason) if isinstance(reason, str) else reason,
+            )
+        )
+
+    def quarantine(self) -> pl.DataFrame:
+        """Everything set aside, in order of row."""
+        return pl.concat(self.parts).sort("row", maintain_order=True)
+
+    def check_share(self, allowed: float, section: str) -> None:
+        """Raise :class:`TooManyBadRows` when more than ``allowed`` of the rows have something set aside."""
+        found = self.quarantine()
+        total = self.table.n_rows
+        bad = found["row"].n_unique()
+        if not total or bad <= allowed * total:
+            return
+        common = (
+            found.group_by("column", "reason", maintain_order=True)
+            .agg(pl.len().alias("count"), pl.col("row").first(), pl.col("value").first())
+            .sort("count", descending=True, maintain_order=True)
+            .head(3)
+        )
+        examples = "; ".join(
+            f"{one['count']:,} × {one['reason']} (row {one['row']}"
+            + (f", {one['column']} = {one['value'][:60]!r})" if one["column"] else ")")
+            for one in common.to_dicts()
+        )
+        raise TooManyBadRows(
+            f"{self.table.name}: {bad:,} of {total:,} rows ({bad / total:.0%}) cannot be used as they are, "
+            f"more than max_bad_share = {allowed:g}. Commonest: {examples}. "
+            f"Mend the file or the mapping in {section}, or raise its max_bad_share."
+        )
+
+
+def _tell(found: _Findings, more: pl.DataFrame, notes: list[str], kept: str, shown: Progress) -> pl.DataFrame:
+    """The whole quarantine, announced."""
+    quarantine = pl.concat([found.quarantine(), more]).sort("row", maintain_order=True)
+    for note in notes:
+        shown.note(note)
+    aside = f"; {quarantine.height:,} findings in quarantine" if quarantine.height else ""
+    shown.note(f"{found.table.name}: {kept}{aside}")
+    return quarantine
+
+
+def _constant(frame: pl.DataFrame, value: str | bool | None) -> pl.Series:
+    return pl.select(pl.repeat(value, frame.height)).to_series()
+
+
+def _listed(cells: pl.Series, between: str) -> pl.Series:
+    """Text, never null; a JSON list becomes its parts with ``between`` between them."""
+    cells = cells.fill_null("")
+    is_list = cells.str.contains(r'^\[+\s*".*"\s*\]+$|^\[\s*\]$')
+    if not is_list.any():
+        return cells
+    parts = cells.str.replace_all(r'^\[+\s*"?|"?\s*\]+$', "").str.replace_all(r'"\s*\]?\s*,\s*\[?\s*"', between)
+    return pl.select(pl.when(is_list).then(parts).otherwise(cells).alias(cells.name)).to_series()
+
+
+def _category(frame: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
+    if not columns:
+        return _constant(frame, "")
+    levels = [
+        _listed(frame[column], CATEGORY_SEPARATOR).str.replace_all(r"\s*>\s*", CATEGORY_SEPARATOR).alias(str(place))
+        for place, column in enumerate(columns)
+    ]
+    table = pl.DataFrame(levels)
+    present = [pl.when(pl.col(level.name) != "").then(pl.col(level.name)) for level in levels]
+    return table.select(
+        pl.concat_str(present, separator=CATEGORY_SEPARATOR, ignore_nulls=True).fill_null("")
+    ).to_series()
+
+
+def _price(found: _Findings, frame: pl.DataFrame, column: str, divisor: float) -> pl.Series:
+    """Prices; unreadable ones are set aside and unknown, and so is zero, which in a list of prices means none."""
+    if not column:
+        return _constant(frame, None).cast(pl.Float64)
+    price = numbers(frame[column])
+    found.cells(frame, column, price.is_null(), "not a number")
+    found.cells(frame, column, (price <= 0).fill_null(value=False), "a price must be above zero; taken as unknown")
+    return price.set((price <= 0).fill_null(value=False), None) / divisor
+
+
+def _numeric(found: _Findings, frame: pl.DataFrame, column: str) -> pl.Series:
+    values = numbers(frame[column])
+    found.cells(frame, column, values.is_null(), "not a number")
+    return values
+
+
+def _kinds(frame: pl.DataFrame, mapping: EventMapping) -> pl.Series:
+    """Names of :class:`EventKind`; null where the file's word means none."""
+    if mapping.constant_kind:
+        return _constant(frame, mapping.constant_kind)
+    ours = {kind.name: kind.name for kind in EventKind}
+    words = {**ours, **{word.strip().lower(): kind for word, kind in mapping.kinds.items()}}
+    return frame[mapping.kind].str.to_lowercase().replace_strict(words, default=None, return_dtype=pl.String)
+
+
+def _photo_paths(frame: pl.DataFrame, mapping: ItemMapping) -> tuple[pl.Series, list[str]]:
+    """(path of each item's photo seen from the shop's folder, "" where none; notes)."""
+    if mapping.photo_column:
+        names = frame[mapping.photo_column].fill_null("")
+    elif mapping.photos:
+        # A separator in an id must not lead into another folder.
+        ids = frame["__id"].str.replace_all(r"[/\\]", "_")
+        before, _, after = mapping.photo.partition("{item}")
+        names = pl.select(pl.concat_str(pl.lit(before), ids, pl.lit(after))).to_series()
+    else:
+        return _constant(frame, ""), []
+    addresses = names.str.contains(r"^[a-z]+://")
+    notes = []
+    if addresses.any():
+        notes.append(f"{int(addresses.sum()):,} photos are given as web addresses, which are not fetched.")
+        names = names.set(addresses, "")
+    folder = mapping.photos.rstrip("/")
+    paths = pl.select(pl.when(names != "").then(pl.lit(f"{folder}/" if folder else "") + names).otherwise(pl.lit("")))
+    return paths.to_series(), notes
