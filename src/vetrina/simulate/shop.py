@@ -139,7 +139,8 @@ def _product(article: Article, rng: np.random.Generator) -> dict[str, Any]:
     return {
         "gender": gender, "category": article.category, "article_type": article.name, "brand": brand.name,
         "colour": colour, "pattern": pattern, "material": material, "season": season, "title": title,
-        "description": description, "price": price, "available_at": launched.isoformat() if rng.random() < 0.15 else None,
+        "description": description, "price": price,
+        "available_at": launched.isoformat() if rng.random() < 0.15 else None,
     }  # fmt: skip
 
 
