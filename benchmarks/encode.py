@@ -1,3 +1,4 @@
+# ruff: noqa: D103, T201
 """How good and how fast the encoders are, on real products.
 
     VETRINA_DATA=... python benchmarks/encode.py [photo] [text]
@@ -22,8 +23,8 @@ import polars as pl
 import zstandard
 
 from vetrina.core import Items, Silent
-from vetrina.core.photo import read_photo
 from vetrina.core.errors import DataError
+from vetrina.core.photo import read_photo
 from vetrina.encode import PhotoEncoder, TfidfEncoder
 from vetrina.encode.base import unit_rows
 from vetrina.encode.photo import _cielab
@@ -31,9 +32,10 @@ from vetrina.encode.photo import _cielab
 DATA = Path(os.environ.get("VETRINA_DATA", "data"))
 LABELS = ("articleType", "baseColour", "gender")
 Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
 
 
-def accuracy(vectors: Floats, labels: list[npt.NDArray[np.integer]], train: npt.NDArray[np.intp], test: npt.NDArray[np.intp]) -> list[float]:
+def accuracy(vectors: Floats, labels: list[Ints], train: Ints, test: Ints) -> list[float]:
     """Share of held-out photos whose 10 nearest others vote for the right label (ties: the nearer)."""
     unit = unit_rows(vectors)
     cosine = unit[test] @ unit[train].T
@@ -50,8 +52,8 @@ def accuracy(vectors: Floats, labels: list[npt.NDArray[np.integer]], train: npt.
 def histogram(photos: npt.NDArray[np.uint8]) -> Floats:
     """Square root of an 8 x 8 x 8 histogram in CIELAB."""
     lab = _cielab(photos)
-    step = np.stack([np.clip(lab[..., 0] / 12.6, 0, 7.9), *np.clip((lab[..., 1:] + 64) / 16, 0, 7.9).transpose(3, 0, 1, 2)])
-    code = (step.astype(int) * np.array([64, 8, 1])[:, None, None, None]).sum(axis=0).reshape(len(photos), -1)
+    step = np.clip((lab + np.array([0, 64, 64])) / np.array([12.6, 16, 16]), 0, 7.9).astype(int)
+    code = (step @ np.array([64, 8, 1])).reshape(len(photos), -1)
     counts = np.stack([np.bincount(row, minlength=512) for row in code])
     return np.sqrt(counts / code.shape[1]).astype(np.float32)
 
@@ -76,7 +78,8 @@ def photos() -> None:
         encoder = PhotoEncoder().fit(fashion_items(table[train]), [paths[i] for i in train], Silent())
         fitted = time.perf_counter()
         vectors = encoder.transform(paths)
-        print(f"seed {seed}: fit on {len(train)} {fitted - began:.1f} s, transform {len(paths)} {time.perf_counter() - fitted:.1f} s, dim {vectors.shape[1]}")
+        done = time.perf_counter()
+        print(f"seed {seed}: fit on {len(train)} {fitted - began:.1f} s, transform {len(paths)} {done - fitted:.1f} s")
         dim = encoder.config.dim
         flat = pixels.reshape(len(pixels), -1).astype(np.float32) / 255
         systems = {
@@ -102,10 +105,19 @@ def fashion_items(table: pl.DataFrame) -> Items:
     path = pl.concat_str("masterCategory", "subCategory", "articleType", separator=" > ")
     return Items(
         table.select(
-            item=pl.col("id").cast(pl.String), title="productDisplayName", description=pl.lit(""), category=path,
-            brand=pl.lit(""), colour=pl.col("baseColour").fill_null(""), price=pl.lit(None, dtype=pl.Float64),
-            in_stock=True, available_at=pl.lit(None, dtype=pl.Int64), photo=pl.col("id").cast(pl.String) + ".jpg",
-            gender="gender", season=pl.col("season"), usage=pl.col("usage"),
+            item=pl.col("id").cast(pl.String),
+            title="productDisplayName",
+            description=pl.lit(""),
+            category=path,
+            brand=pl.lit(""),
+            colour=pl.col("baseColour").fill_null(""),
+            price=pl.lit(None, dtype=pl.Float64),
+            in_stock=True,
+            available_at=pl.lit(None, dtype=pl.Int64),
+            photo=pl.col("id").cast(pl.String) + ".jpg",
+            gender="gender",
+            season=pl.col("season"),
+            usage=pl.col("usage"),
         )
     )
 
@@ -128,7 +140,9 @@ def texts() -> None:
     titles = grams.fit_transform([text.partition("\n")[0] for text in contents])
     TruncatedSVD(128, n_iter=4, random_state=0).fit_transform(sparse.hstack([words, 0.5 * titles]).tocsr())
     theirs = time.perf_counter() - began
-    print(f"20,000 toys, fit and transform: {ours:.1f} s; scikit-learn {theirs:.1f} s ({theirs / ours:.2f} of its speed)")
+    print(
+        f"20,000 toys, fit and transform {ours:.1f} s; scikit-learn {theirs:.1f} s ({theirs / ours:.2f} of its speed)"
+    )
     queries = ["red wooden train", "lego star wars", "puzle 500 pieces", "barby doll"]
     began = time.perf_counter()
     for turn in range(400):

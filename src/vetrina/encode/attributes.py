@@ -89,7 +89,7 @@ class AttributesEncoder(Encoder):
 
     def fit_contents(self, contents: Sequence[Content]) -> Self:
         """Learn from contents alone; see :meth:`fit`."""
-        from sklearn.utils.extmath import randomized_svd
+        from sklearn.utils.extmath import randomized_svd  # type: ignore[import-untyped]
 
         names = [*_FIXED, *sorted({name for content in contents for name in content} - set(_FIXED))]
         values: dict[str, list[str]] = {}
@@ -179,8 +179,8 @@ class AttributesEncoder(Encoder):
                 levels = _levels(name, value)
                 share = np.sqrt(np.arange(1, len(levels) + 1))
                 share *= weight / np.linalg.norm(share)
-                pairs = [(known[level], float(part)) for level, part in zip(levels, share, strict=True) if level in known]
-                made[value] = [column for column, _ in pairs], [part for _, part in pairs]
+                seen = [depth for depth, level in enumerate(levels) if level in known]
+                made[value] = [known[levels[depth]] for depth in seen], share[seen].tolist()
             places, parts = made[value]
             rows.extend([row] * len(places))
             columns.extend(places)

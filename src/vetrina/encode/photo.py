@@ -56,7 +56,7 @@ class PhotoConfig(Config):
     stride: int = Field(default=2, ge=1)
     threshold: float = Field(default=0.5, ge=0, description="A filter's answer below this counts as none.")
     palette: int = Field(default=48, ge=2, description="Colours learned from the photos.")
-    colour_weight: float = Field(default=0.5, ge=0, description="Length of the colour part beside the learned part's 1.")
+    colour_weight: float = Field(default=0.5, ge=0, description="Length of the colours' part beside the rest's 1.")
     ridge: float = Field(default=0.03, gt=0, description="Regularisation of the last layer; more for fewer photos.")
     fit_photos: int = Field(default=5_000, ge=1, description="Photos learned from, drawn at random where more.")
     seed: int = Field(default=0, ge=0)
@@ -92,7 +92,7 @@ class PhotoEncoder(Encoder):
             chosen = np.sort(rng.choice(chosen, self.config.fit_photos, replace=False))
         with progress.step("Reading photos", len(chosen)) as step:
             photos, readable = [], []
-            for part, kept in self._decoded([contents[i] for i in chosen]):
+            for part, kept in self._decoded([contents[i] for i in chosen.tolist()]):
                 photos.append(part[kept])
                 readable.append(kept)
                 step.advance(len(kept))
@@ -201,9 +201,9 @@ class PhotoEncoder(Encoder):
         top = rng.integers(0, self.config.height - side + 1, count)
         left = rng.integers(0, self.config.width - side + 1, count)
         step = np.arange(side)
-        patches = photos[
-            photo[:, None, None], top[:, None, None] + step[:, None], left[:, None, None] + step
-        ].reshape(count, -1)
+        patches = photos[photo[:, None, None], top[:, None, None] + step[:, None], left[:, None, None] + step].reshape(
+            count, -1
+        )
         flat = _normalise_contrast(patches.astype(np.float32))
         mean = flat.mean(axis=0)
         values, vectors = np.linalg.eigh(np.cov(flat, rowvar=False))
@@ -230,7 +230,7 @@ class PhotoEncoder(Encoder):
 
     def _learn_projection(self, pooled: Floats, words: Floats) -> None:
         """The linear layer: regularised canonical correlation of photos with words, or PCA where there are no words."""
-        from sklearn.utils.extmath import randomized_svd
+        from sklearn.utils.extmath import randomized_svd  # type: ignore[import-untyped]
 
         mean = _shrunk_mean(pooled)
         scale = 1 / (pooled.std(axis=0) + 0.02)
@@ -277,7 +277,7 @@ def _described(items: Items, chosen: npt.NDArray[np.integer]) -> Floats:
 
 
 def _centroids(points: npt.NDArray[np.floating], count: int, rng: np.random.Generator) -> Floats:
-    from sklearn.cluster import MiniBatchKMeans
+    from sklearn.cluster import MiniBatchKMeans  # type: ignore[import-untyped]
 
     seed = int(rng.integers(2**31))
     means = MiniBatchKMeans(count, batch_size=4096, n_init=1, max_iter=10, random_state=seed).fit(points)
@@ -319,7 +319,7 @@ def _cielab(rgb: npt.NDArray[np.floating]) -> Floats:
     """sRGB, 0 to 255, as CIELAB under D65 (IEC 61966-2-1, CIE 15): float32 of the same shape."""
     share = rgb / 255
     linear = np.where(share > 0.04045, ((share + 0.055) / 1.055) ** 2.4, share / 12.92)
-    to_xyz = np.array([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]])
+    to_xyz = np.array([[0.412456, 0.357576, 0.180438], [0.212673, 0.715152, 0.072175], [0.019334, 0.119192, 0.950304]])
     xyz = linear @ to_xyz.T / np.array([0.95047, 1.0, 1.08883])
     bent = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz * (29 / 6) ** 2 / 3 + 4 / 29)
     x, y, z = np.moveaxis(bent, -1, 0)
@@ -328,7 +328,8 @@ def _cielab(rgb: npt.NDArray[np.floating]) -> Floats:
 
 def _shrunk_mean(rows: Floats) -> Floats:
     """The mean as if ten empty rows were there too, so that a shop of one photo has a vector as well."""
-    return (rows.sum(axis=0) / (len(rows) + 10)).astype(np.float32)
+    mean: Floats = (rows.sum(axis=0) / (len(rows) + 10)).astype(np.float32)
+    return mean
 
 
 def _threads() -> int:

@@ -40,7 +40,7 @@ class TfidfConfig(Config):
     title_weight: float = Field(default=2.0, ge=1, description="A word of the title counts as this many.")
     ngram_min: int = Field(default=3, ge=1, description="Shortest character n-gram.")
     ngram_max: int = Field(default=5, ge=1, description="Longest character n-gram.")
-    ngram_weight: float = Field(default=0.5, ge=0, description="Length of the n-grams' half next to the words' half of 1.")
+    ngram_weight: float = Field(default=0.5, ge=0, description="Length of the n-grams' part beside the words' 1.")
     max_features: int = Field(default=50_000, ge=1, description="Words kept, and n-grams kept: the most frequent.")
     fit_items: int = Field(default=20_000, ge=1, description="Items the SVD learns from, drawn at random where more.")
     seed: int = Field(default=0, ge=0)
@@ -85,7 +85,7 @@ class TfidfEncoder(Encoder):
 
     def fit_texts(self, texts: Sequence[str]) -> Self:
         """Learn from texts alone; see :meth:`fit`."""
-        from sklearn.utils.extmath import randomized_svd
+        from sklearn.utils.extmath import randomized_svd  # type: ignore[import-untyped]
 
         tokens = _tokenise(texts)
         self._set_vocabulary(tokens.words, sorted(set(chain.from_iterable(map(self._ngrams, tokens.words)))))
