@@ -81,8 +81,8 @@ def lab(rgb: npt.ArrayLike) -> Floats:
 
     Examples
     --------
-    >>> lab([255, 255, 255]).round().tolist()
-    [100.0, 0.0, 0.0]
+    >>> lab([0, 0, 255]).round().tolist()
+    [32.0, 79.0, -108.0]
     """
     value = np.asarray(rgb, dtype=np.float64) / 255
     linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
@@ -108,7 +108,7 @@ def near_colours(names: Sequence[str]) -> npt.NDArray[np.bool_]:
     """
     words = [set(name.casefold().split()) for name in names]
     known = {name.casefold(): colour for name, colour in REFERENCES.items()}
-    shares = np.array([[bool(a & b) for b in words] for a in words]).reshape(len(names), len(names))
+    shares = np.array([[bool(a & b) for b in words] for a in words], dtype=bool).reshape(len(names), len(names))
     placed = np.array([name.casefold() in known for name in names], dtype=bool)
     points = lab(np.array([known.get(name.casefold(), (0, 0, 0)) for name in names]).reshape(-1, 3))
     distance = np.linalg.norm(points[:, None] - points[None], axis=-1)

@@ -101,7 +101,7 @@ class Simulation:
                 raise RequestError(f"shopper {name!r} is not simulated here.{nearest(name, list(self._code)[:20000])}")
         people = np.array([self._code[name] for name in shoppers], dtype=np.int64)
         everything = np.arange(len(self.items))[None, :]
-        utility: npt.NDArray[np.float32] = self.behaviour.taste(people[:, None], everything)
+        utility = self.behaviour.taste(people[:, None], everything)
         if query:
             np.multiply(utility, self.true_relevance(query), out=utility)
         return utility
@@ -109,7 +109,7 @@ class Simulation:
     def true_relevance(self, query: str) -> npt.NDArray[np.float32]:
         """How far every product answers ``query``, whoever asks: float32 (n_items,), in 0..1."""
         intent = self.behaviour.vocabulary.parse(query)
-        return self.behaviour.relevance([intent], np.arange(len(self.items))[None, :])[0]
+        return self.behaviour.relevance([intent], np.arange(len(self.items))[None, :]).reshape(-1)
 
     def write(self, folder: Path) -> Path:
         """Write events.parquet, requests.parquet, shoppers.parquet, traits.parquet and simulation.json.
