@@ -243,7 +243,9 @@ class Windows:
 
     def weighted(self, weights: npt.NDArray[np.floating], n_items: int) -> sparse.csr_array:
         """Sum of ``weights`` (one per event) by shopper and item: sparse, shape (batch, n_items)."""
-        matrix = sparse.csr_array((weights.astype(np.float32), self.item, self.offsets), shape=(len(self), n_items))
+        # Copies, because summing duplicates sorts the arrays in place.
+        parts = (weights.astype(np.float32), self.item.copy(), self.offsets.copy())
+        matrix = sparse.csr_array(parts, shape=(len(self), n_items))
         matrix.sum_duplicates()
         return matrix
 

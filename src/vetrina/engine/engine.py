@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from vetrina.core import EventLog, ItemList, Items, Requests, Truth
+from vetrina.core import EventLog, ItemList, Items, Requests
 from vetrina.encode.base import Encoder
 from vetrina.policy import PolicyConfig, allowed_items, finish
 from vetrina.rank import FeatureFamily, Ranker
@@ -90,17 +90,6 @@ class Engine:
     def candidates(self, requests: Requests) -> ItemList:
         """What the sources find among what the shop allows."""
         return merge(self.sources, requests, self.k, allowed_items(self.items, requests, self.policy))
-
-    def with_items(self, requests: Requests, lists: ItemList, wanted: Truth) -> ItemList:
-        """The lists with the truth's items added where no source found them."""
-        width = len(self.items)
-        keys = np.union1d(lists.row.astype(np.int64) * width + lists.item, wanted.row * width + wanted.item)
-        if len(keys) == len(lists.item):
-            return lists
-        sizes = np.bincount(keys // width, minlength=len(requests))
-        full = ItemList(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64), (keys % width).astype(np.int32))
-        add_scores(self.sources, requests, full)
-        return full
 
     def compute_features(self, requests: Requests, lists: ItemList) -> Floats:
         """All families' features side by side: float32 of shape (n_rows, n_features)."""

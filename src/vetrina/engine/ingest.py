@@ -74,7 +74,9 @@ def ingest(root: Path, config: ShopConfig, progress: Progress) -> dict[str, int]
     tables["events"] = events
     counts["events"] = events.height
     if config.judgements is not None:
-        grades = read_judgements(config.judgements.file, root, config.judgements, items)
+        told = config.judgements
+        ids = items.table["item"]
+        grades = read_judgements(root, told.file, ids, query=told.query, item=told.item, grade=told.grade)
         tables["judgements"] = grades.table
         quarantine.append(grades.quarantine)
         counts["judgements"] = grades.table.height

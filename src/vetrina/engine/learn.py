@@ -133,7 +133,8 @@ def training_rows(
 ) -> list[TrainingRows]:
     """Candidates of every request with their features, the chosen ones marked, negatives sampled.
 
-    Chosen items that no source found are added: live, they could be found.
+    Chosen items that no source found are not added: among candidates that are all well
+    found, an unlikely one would always be right, and the ranker would learn just that.
     """
     parts: list[TrainingRows] = []
     rng = np.random.default_rng(seed)
@@ -143,7 +144,6 @@ def training_rows(
         requests = engine.encode_queries(replay.requests.slice(start, stop))
         truth = replay.truth.slice(start, stop)
         lists = engine.candidates(requests)
-        lists = engine.with_items(requests, lists, truth)
         features = engine.compute_features(requests, lists)
         gain = gains_of(lists.row, lists.item, truth)
         kept = _sample(lists.row, gain, config.negatives, rng)

@@ -7,6 +7,7 @@ Internet Computing 2003); the similarity matrix is computed by the library
 
 from __future__ import annotations
 
+import warnings
 from typing import Literal, Self
 
 import numpy as np
@@ -42,7 +43,12 @@ class ItemItem(Retriever):
     config_type = ItemItemConfig
 
     def fit(self, items: Items, log: EventLog) -> Self:
-        from implicit.nearest_neighbours import BM25Recommender, CosineRecommender, TFIDFRecommender
+        from implicit.nearest_neighbours import (  # type: ignore[import-untyped]
+            BM25Recommender,
+            CosineRecommender,
+            TFIDFRecommender,
+        )
+        from implicit.utils import ParameterWarning  # type: ignore[import-untyped]
 
         self.items_ = items
         n_items = len(items)
@@ -56,8 +62,13 @@ class ItemItem(Retriever):
         counts.data = np.log1p(counts.data)
         makers = {"cosine": CosineRecommender, "bm25": BM25Recommender, "tfidf": TFIDFRecommender}
         model = makers[self.config.similarity](K=self.config.neighbours + 1, num_threads=1)
-        model.fit(sparse.csr_matrix(counts), show_progress=False)
+        # An item that only a shopper of everything chose has a weight of 0, and is like nothing:
+        # 0/0 there. implicit also warns of a matrix that it hands to itself.
+        with np.errstate(divide="ignore", invalid="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ParameterWarning)
+            model.fit(sparse.csr_matrix(counts), show_progress=False)
         similarity = sparse.csr_array(model.similarity)
+        similarity.data = np.nan_to_num(similarity.data)
         similarity.setdiag(0)
         similarity.eliminate_zeros()
         largest = similarity.data.max(initial=0.0)
