@@ -16,7 +16,7 @@ baselines are tuned. Item-kNN and ALS are those of the library implicit.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal, Protocol, Self, cast
 
 import numpy as np
@@ -72,6 +72,9 @@ class Baseline:
 
     name: ClassVar[str]
     config_type: ClassVar[type[Config]] = PopularityConfig
+    #: What :func:`vetrina.evaluate.tune` tries: at most nine points each, spread around what was
+    #: best on the validation month of Online Retail in a search of up to 64 points.
+    grid: ClassVar[Mapping[str, Sequence[Any]]] = {}
 
     def __init__(self, gains: Gains | None = None, **options: Any) -> None:
         self.gains = gains or Gains()
@@ -233,6 +236,7 @@ class Popularity(Baseline):
     """
 
     name = "popularity"
+    grid = {"days": [None, 60, 30, 14, 7, 3, 1]}
 
     def score(self, requests: Requests, k: int, allowed: Allowed) -> Floats:
         days, day = np.unique(requests.now // DAY, return_inverse=True)
@@ -261,6 +265,7 @@ class OwnFrequency(Baseline):
 
     name = "own frequency"
     config_type = OwnFrequencyConfig
+    grid = {"half_life_days": [None, 180, 60], "days": [30, 14, 7]}
 
     def score(self, requests: Requests, k: int, allowed: Allowed) -> Floats:
         return self._window_weights(requests, self.config.half_life_days).toarray().astype(np.float64)
@@ -286,6 +291,7 @@ class ItemKNN(Baseline):
 
     name = "item-kNN"
     config_type = ItemKNNConfig
+    grid = {"neighbours": [20, 500], "b": [0.5, 0.75], "half_life_days": [None, 60], "days": [7]}
 
     def learn(self, items: Items, log: EventLog) -> None:
         options = self.config
@@ -329,6 +335,7 @@ class ALS(Baseline):
 
     name = "ALS"
     config_type = ALSConfig
+    grid = {"factors": [64, 256], "regularisation": [0.1, 20], "alpha": [2], "half_life_days": [None, 60], "days": [7]}
 
     def learn(self, items: Items, log: EventLog) -> None:
         options = self.config

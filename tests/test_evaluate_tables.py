@@ -1,0 +1,105 @@
+"""Tables: the numbers are those of the bootstrap, the columns line up, the warnings are there."""
+
+import json
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from vetrina.core import ItemList
+from vetrina.core.errors import ConfigError, DataError
+from vetrina.evaluate import Scores, Table, Truth, bootstrap_difference, bootstrap_mean, compare, measure
+
+SHOPPER = np.repeat(np.arange(20), 3)
+
+
+def scores_of(values: npt.NDArray[np.float64]) -> Scores:
+    return Scores({"ndcg@10": values, "mrr@10": values / 2}, np.arange(len(values)), 0)
+
+
+def two_systems() -> dict[str, Scores]:
+    rng = np.random.default_rng(0)
+    base = rng.random(60) / 2
+    return {"popularity": scores_of(base), "the engine": scores_of(base + 0.2 + rng.random(60) / 10)}
+
+
+def table() -> Table:
+    return compare("Toys", two_systems(), SHOPPER, "popularity", resamples=500)
+
+
+def test_numbers_are_those_of_the_bootstrap() -> None:
+    systems, rows = two_systems(), {row.system: row for row in table().rows}
+    engine, popular = systems["the engine"].values, systems["popularity"].values
+    for metric in ("ndcg@10", "mrr@10"):
+        alone = bootstrap_mean(engine[metric], SHOPPER, resamples=500)
+        assert rows["the engine"].values[metric].mean == pytest.approx(engine[metric].mean())
+        assert rows["the engine"].values[metric].high == pytest.approx(alone.high)
+        lead = bootstrap_difference(engine[metric], popular[metric], SHOPPER, resamples=500)
+        difference = rows["the engine"].difference
+        assert difference is not None
+        assert difference[metric].low == pytest.approx(lead.low)
+        assert difference[metric].excludes_zero
+    assert rows["popularity"].difference is None
+    assert (table().n, table().n_shoppers) == (60, 20)
+
+
+def test_columns_line_up() -> None:
+    heading, header, rule, *body = table().text().split("\n")
+    assert heading == "Toys (60 requests of 20 shoppers)"
+    assert {len(line) for line in (header, rule, body[1])} == {len(header)}
+    for column in ("ndcg@10", "minus popularity", "mrr@10"):
+        end = header.index(column) + len(column)
+        assert body[1][end - 1].isdigit()
+        assert rule[end - 1] == "-"
+    assert [line.split("  ")[0] for line in body] == ["popularity", "the engine"]
+
+
+def test_markdown_has_a_cell_for_every_column() -> None:
+    systems = {name.replace(" ", "|"): scores for name, scores in two_systems().items()}
+    lines = compare("Toys", systems, SHOPPER, "popularity", resamples=50).markdown().split("\n")
+    assert lines[0] == "**Toys (60 requests of 20 shoppers)**"
+    cells = [line.replace("\\|", "") for line in lines[2:]]
+    assert len({line.count("|") for line in cells}) == 1
+    assert "the\\|engine" in lines[-1]
+
+
+@pytest.mark.parametrize("form", ["text", "markdown"])
+def test_simulated_and_leaking_results_say_so(form: str) -> None:
+    marked = compare("Toys", two_systems(), SHOPPER, simulated=True, leaks=True, resamples=50)
+    first = getattr(marked, form)().split("\n")[0]
+    assert "SIMULATED shoppers" in first
+    assert "LEAKS" in first
+    assert "SIMULATED" not in table().heading
+    assert "LEAKS" not in table().heading
+    assert (marked.as_dict()["simulated"], marked.as_dict()["leaks"]) == (True, True)
+
+
+def test_left_out_requests_are_counted_and_shoppers_follow() -> None:
+    lists = ItemList.from_lists([np.array([1], dtype=np.int32)] * 4)
+    truth = Truth.from_lists([{}, {1: 1.0}, {1: 1.0}, {2: 1.0}])
+    result = compare("Toys", {"one": measure(lists, truth)}, np.array([9, 4, 4, 5]), resamples=20)
+    assert (result.n, result.n_shoppers, result.n_left_out) == (3, 2, 1)
+    assert result.heading == "Toys (3 requests of 2 shoppers; 1 without a right answer left out)"
+
+
+def test_what_cannot_be_said_is_a_dash_and_null() -> None:
+    one = compare("Toys", {"a": scores_of(np.array([0.5])), "b": scores_of(np.array([0.4]))}, reference="a")
+    assert "–" in one.text()
+    assert "nan" not in one.text()
+    plain = json.loads(json.dumps(one.as_dict(), allow_nan=False))
+    assert plain["rows"][1]["difference"]["ndcg@10"]["low"] is None
+    assert plain["rows"][1]["values"]["ndcg@10"]["mean"] == 0.4
+    none = compare("Toys", {"a": scores_of(np.empty(0))})
+    assert "nan" not in none.text()
+
+
+def test_systems_must_have_met_the_same_requests() -> None:
+    systems = two_systems()
+    with pytest.raises(DataError, match="'other' was measured on other requests"):
+        compare("Toys", {**systems, "other": scores_of(np.zeros(59))})
+    with pytest.raises(DataError, match="other requests or metrics"):
+        compare("Toys", {**systems, "other": Scores({"mrr@10": np.zeros(60)}, np.arange(60), 0)})
+    with pytest.raises(ConfigError, match="Did you mean 'popularity'"):
+        compare("Toys", systems, reference="populariti")
+    with pytest.raises(ConfigError, match="give at least one"):
+        compare("Toys", {})
