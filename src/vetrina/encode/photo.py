@@ -196,7 +196,8 @@ class PhotoEncoder(Encoder):
 
     def _learn_filters(self, photos: Photos, rng: np.random.Generator) -> None:
         """Centroids of whitened patches as filters, the whitening folded in: answers = patch @ filters - offset."""
-        side, count = self.config.patch, 60_000
+        side = self.config.patch
+        count = max(20 * self.config.filters, min(60_000, 500 * len(photos)))
         photo = rng.integers(0, len(photos), count)
         top = rng.integers(0, self.config.height - side + 1, count)
         left = rng.integers(0, self.config.width - side + 1, count)
