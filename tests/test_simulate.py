@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from vetrina.core import DAY, EVENT_COLUMNS, Items
+from vetrina.core import DAY, EVENT_COLUMNS, Config, Items
 from vetrina.core.errors import ConfigError, DataError, MissingFile, RequestError
 from vetrina.simulate import Simulation, SimulationConfig, simulate
 from vetrina.simulate.language import Vocabulary, singular
@@ -343,3 +343,15 @@ def test_mistakes_are_named(made: Simulation) -> None:
         simulate(make_items(0), None, CONFIG, END)
     with pytest.raises(DataError, match="no item is in stock"):
         simulate(make_items(3, in_stock=pl.Series([False] * 3)), None, CONFIG, END)
+
+
+def test_the_documentation_states_every_parameter_and_its_default() -> None:
+    page = Path(__file__).parents[1] / "docs/explanation/simulation.md"
+    text = page.read_text(encoding="utf-8")
+    for group, model in SimulationConfig():
+        if not isinstance(model, Config):
+            assert f"`{group}`" in text
+            continue
+        section = text.split(f"### `{group}`")[1].split("\n### ")[0]
+        for name, default in model:
+            assert f"| `{name}` | {default} |" in section

@@ -7,7 +7,6 @@ and not by what its writer had in mind.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,13 +71,18 @@ def singular(noun: str) -> str:
         return noun
     if last in _IRREGULAR:
         last = _IRREGULAR[last]
-    elif last.endswith("ies"):
+    elif last.endswith("ies") and len(last) > 4:
         last = last[:-3] + "y"
     elif last.endswith(("sses", "xes", "ches", "shes")):
         last = last[:-2]
     else:
         last = last[:-1]
     return f"{head} {last}".strip()
+
+
+def _short(name: str) -> str:
+    """The first of several things that a category's name lists."""
+    return re.split(r" and | & |, |/", name)[0]
 
 
 def gender_column(items: Items) -> str | None:
@@ -138,42 +142,45 @@ class Vocabulary:
 
     def _enter_words(self) -> None:
         paths = [tuple(path.split(CATEGORY_SEPARATOR)) for path in self.types]
-        # Leaves first: where a leaf and a parent share a word, people mean the leaf.
+        # Leaves first: they say what the siblings of a name are.
         nodes = dict.fromkeys(paths) | {path[:k]: None for path in paths for k in range(len(path) - 1, 0, -1)}
-        for synonyms in (False, True):
-            for node in nodes:
-                named = np.array([path[: len(node)] == node for path in paths], dtype=bool)
-                for form in self._forms(node[-1].casefold(), synonyms):
+        for node in nodes:
+            named = np.array([path[: len(node)] == node for path in paths], dtype=bool)
+            name = node[-1].casefold()
+            for form in (name, singular(name), _short(name), singular(_short(name))):
+                self._enter_type(form, node, named)
+        for node in nodes:
+            named = np.array([path[: len(node)] == node for path in paths], dtype=bool)
+            for form in _SYNONYMS.get(node[-1].casefold(), ()):
+                if tuple(self.query_terms(form)) not in self._phrases:
                     self._enter_type(form, node, named)
         for kind, names in (("colour", self.colours), ("gender", self.genders), ("brand", self.brands)):
             for code, name in enumerate(names):
-                self._phrases.setdefault(tuple(analyse(name)), (kind, code))
-        share = {
-            node: np.mean([path[: len(node)] == node for path in (paths[k] for k in self.type if k >= 0)])
+                self._phrases.setdefault(tuple(self.query_terms(name)), (kind, code))
+        # "Gini & Jony", "Gini and Jony" and "GINI AND JONY" are one brand to whoever types it.
+        said = [self._phrases[tuple(self.query_terms(name))] for name in self.brands]
+        same = np.array(
+            [code if kind == "brand" else own for own, (kind, code) in enumerate(said)] + [-1], dtype=np.int32
+        )
+        self.brand = same[self.brand]
+        sizes = np.bincount(self.type[self.type >= 0], minlength=len(paths)) / max(len(self.type), 1)
+        self._broader = {
+            node
             for node in nodes
+            if sum(size for path, size in zip(paths, sizes, strict=True) if path[: len(node)] == node) <= _BROADEST
         }
-        self._broader = {node for node in nodes if node and share[node] <= _BROADEST}
         self._longest = max((len(phrase) for phrase in self._phrases), default=1)
 
-    @staticmethod
-    def _forms(name: str, synonyms: bool) -> Iterable[str]:
-        if synonyms:
-            return _SYNONYMS.get(name, ())
-        short = re.split(r" and | & |, |/", name)[0]
-        return dict.fromkeys((name, singular(name), short, singular(short)))
-
     def _enter_type(self, form: str, node: tuple[str, ...], named: npt.NDArray[np.bool_]) -> None:
-        key = tuple(analyse(form))
+        key = tuple(self.query_terms(form))
         if not key:
             return
-        known = self._phrases.get(key)
-        if known is None:
-            self._phrases[key] = ("type", len(self._named))
+        _, code = self._phrases.setdefault(key, ("type", len(self._named)))
+        if code == len(self._named):
             self._named.append(named)
             self._depth.append(node)
-        elif len(self._depth[known[1]]) == len(node) and self._depth[known[1]][-1] == node[-1]:
-            # The same name in two places of the tree: the word means both.
-            self._named[known[1]] = self._named[known[1]] | named
+        else:  # a name in two places of the tree means both
+            self._named[code] = self._named[code] | named
 
     def type_match(self, sibling: float, department: float) -> npt.NDArray[np.float32]:
         """How far each type answers each phrase: float32 of shape (n_phrases + 1, n_types + 1).
@@ -264,7 +271,7 @@ class Vocabulary:
         path = self.types[kind].split(CATEGORY_SEPARATOR)
         level = -2 if draws[0] < chance.broader and tuple(path[:-1]) in self._broader else -1
         name = path[level].casefold()
-        noun = re.split(r" and | & |, |/", name)[0]
+        noun = _short(name)
         if draws[1] < chance.synonym and name in _SYNONYMS:
             noun = _SYNONYMS[name][int(draws[1] / chance.synonym * len(_SYNONYMS[name]))]
         elif draws[2] < chance.singular:
