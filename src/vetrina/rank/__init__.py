@@ -5,5 +5,6 @@ from vetrina.rank.base import Ranker, TrainingRows
 from vetrina.rank.features import FeatureFamily
 from vetrina.rank.lambdamart import LambdaMART
 from vetrina.rank.match_score import MatchScore
+from vetrina.rank.network import Network
 
-__all__ = ["FeatureFamily", "LambdaMART", "MatchScore", "Ranker", "TrainingRows", "features"]
+__all__ = ["FeatureFamily", "LambdaMART", "MatchScore", "Network", "Ranker", "TrainingRows", "features"]

@@ -1,0 +1,112 @@
+"""How alike vectors are, each row of one array with each row of another.
+
+A distance is not a similarity: it grows as things grow apart. Before it may be
+added to a score it goes through :func:`similarity_from_distance`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from vetrina.core.errors import DataError
+
+__all__ = ["cosine", "euclidean", "pearson", "similarity_from_distance"]
+
+Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.floating]
+
+
+def cosine(x: Rows, y: Rows) -> Floats:
+    """Cosine of the angle between rows: x·y / (‖x‖ ‖y‖).
+
+    Parameters
+    ----------
+    x, y : ndarray of shape (n, dim) and (m, dim)
+
+    Returns
+    -------
+    float64 of shape (n, m)
+        In [-1, 1]; 0 where a row is zero, which has no direction.
+
+    Raises
+    ------
+    DataError
+        When the rows differ in length.
+
+    Examples
+    --------
+    >>> round(float(cosine(np.array([[1, 2, 3, 4, 5.0]]), np.array([[2, 3, 4, 5, 6.0]]))[0, 0]), 4)
+    0.9949
+    """
+    x, y = _pair(x, y)
+    return np.clip(_unit(x) @ _unit(y).T, -1, 1)
+
+
+def pearson(x: Rows, y: Rows) -> Floats:
+    """Correlation of rows: the cosine of what is left of each when its mean is taken off.
+
+    Parameters and errors are those of :func:`cosine`; 0 where all entries of a row are equal.
+
+    Examples
+    --------
+    >>> round(float(pearson(np.array([[1, 2, 3, 4, 5.0]]), np.array([[2, 3, 4, 5, 6.0]]))[0, 0]), 9)
+    1.0
+    """
+    x, y = _pair(x, y)
+    return np.clip(_unit(_centred(x)) @ _unit(_centred(y)).T, -1, 1)
+
+
+def euclidean(x: Rows, y: Rows) -> Floats:
+    """Straight distance between rows: √Σ(x − y)², of shape (n, m), 0 and above.
+
+    Parameters and errors are those of :func:`cosine`. Distances below about 1e-8 of
+    the rows' own length are lost to rounding.
+
+    Examples
+    --------
+    >>> round(float(euclidean(np.array([[1, 2, 3, 4, 5.0]]), np.array([[2, 3, 4, 5, 6.0]]))[0, 0]), 3)
+    2.236
+    """
+    x, y = _pair(x, y)
+    squares = np.einsum("ij,ij->i", x, x)[:, None] + np.einsum("ij,ij->i", y, y) - 2 * (x @ y.T)
+    return np.sqrt(np.maximum(squares, 0))
+
+
+def similarity_from_distance(distance: Rows) -> Floats:
+    """A distance as a similarity: 1/(1 + d), 1 at no distance and falling towards 0.
+
+    Raises
+    ------
+    DataError
+        When a distance is negative.
+
+    Examples
+    --------
+    >>> similarity_from_distance(np.array([0.0, 1.0, 3.0])).tolist()
+    [1.0, 0.5, 0.25]
+    """
+    distance = np.asarray(distance, dtype=np.float64)
+    if np.any(distance < 0):
+        raise DataError(f"A distance is 0 or more. Got {distance.min():g}.")
+    return 1 / (1 + distance)
+
+
+def _pair(x: Rows, y: Rows) -> tuple[Floats, Floats]:
+    if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1]:
+        raise DataError(f"Rows of equal length are compared, (n, dim) with (m, dim). Got {x.shape} and {y.shape}.")
+    return x.astype(np.float64), y.astype(np.float64)
+
+
+def _centred(rows: Floats) -> Floats:
+    centred = rows - rows.mean(axis=1, keepdims=True)
+    # What rounding leaves of equal entries is not a direction.
+    rounding = np.abs(rows).max(axis=1, keepdims=True, initial=0) * 1e-14
+    return np.where(np.abs(centred) <= rounding, 0.0, centred)
+
+
+def _unit(rows: Floats) -> Floats:
+    # Scaled by the largest entry first, so that squares of very small or large numbers neither vanish nor overflow.
+    rows = rows / np.maximum(np.abs(rows).max(axis=1, keepdims=True, initial=0), np.finfo(np.float64).tiny)
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(length > 0, length, 1)
