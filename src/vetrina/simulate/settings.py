@@ -95,9 +95,9 @@ class Clicks(Config):
     """The click model: a list position is looked at or not, then judged on its own."""
 
     decay: float = Field(default=0.5, ge=0, description="Position k is examined with probability k ** -decay.")
-    attraction: float = Field(default=0.85, ge=0, le=1, description="Chance of a click, once examined, of a product of utility 1.")
-    stray: float = Field(default=0.012, ge=0, le=1, description="The same of a product of utility 0.")
-    cart: float = Field(default=0.2, ge=0, le=1, description="Chance of the cart, once clicked, of a product of utility 1.")
+    attraction: float = Field(default=0.85, ge=0, le=1, description="P(click) once examined, at utility 1.")
+    stray: float = Field(default=0.012, ge=0, le=1, description="P(click) once examined, at utility 0.")
+    cart: float = Field(default=0.2, ge=0, le=1, description="P(cart) once clicked, at utility 1.")
     purchase: float = Field(default=0.35, ge=0, le=1, description="Chance of buying what is in the cart.")
 
 
