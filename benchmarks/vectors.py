@@ -74,6 +74,7 @@ def exact(vectors: Floats, folder: Path) -> Searches:
 
 def faiss_index(index: faiss.Index, parameters: Callable[..., faiss.SearchParameters], **options: int) -> Build:
     def build(vectors: Floats, folder: Path) -> Searches:
+        index.reset()
         index.train(vectors)
         index.add(vectors)
         faiss.write_index(index, str(folder / "index"))
@@ -167,13 +168,14 @@ def main(sizes: list[int]) -> None:
         graph = faiss.IndexHNSWFlat(dim, 16, inner)
         graph.hnsw.efConstruction = 200
         cells = int(4 * np.sqrt(n_items))
-        flat, cell = faiss.IndexFlatIP(dim), f"{cells} cells, 1/16"
+        flat, cell = faiss.IndexFlatIP(dim), f"{cells} cells"
         inverted = faiss.IndexIVFFlat(flat, dim, cells, inner)
         small = faiss.IndexIVFScalarQuantizer(flat, dim, cells, faiss.ScalarQuantizer.QT_8bit, inner)
-        near = {"parameters": faiss.SearchParametersIVF, "nprobe": cells // 16}
+        probing = faiss.SearchParametersIVF
         systems: dict[str, Build] = {
-            f"faiss IVF-Flat, {cell}": faiss_index(inverted, **near),
-            f"faiss IVF-SQ8, {cell}": faiss_index(small, **near),
+            f"faiss IVF-Flat, {cell}, 1/16": faiss_index(inverted, probing, nprobe=cells // 16),
+            f"faiss IVF-Flat, {cell}, 1/8": faiss_index(inverted, probing, nprobe=cells // 8),
+            f"faiss IVF-SQ8, {cell}, 1/16": faiss_index(small, probing, nprobe=cells // 16),
             "faiss HNSW, M 16, ef 300": faiss_index(graph, faiss.SearchParametersHNSW, efSearch=300),
             "hnswlib, M 16, ef 300": hnsw,
             "voyager, M 16, ef 300": voyager_index,

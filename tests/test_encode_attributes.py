@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -22,7 +23,7 @@ ROWS: list[Content] = [
 ]
 
 
-def cosine(rows: list[Content], **options: float) -> np.ndarray:
+def cosine(rows: list[Content], **options: Any) -> np.ndarray:
     vectors = AttributesEncoder(dim=64, **options).fit_contents(rows).transform(rows)
     return np.asarray(vectors @ vectors.T)
 

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pytest
 
-from vetrina.core import DAY, EventKind, EventLog, ItemList, Items, Query, Requests, Windows, component_class
+from vetrina.core import (
+    DAY,
+    EVENT_COLUMNS,
+    EventKind,
+    EventLog,
+    ItemList,
+    Items,
+    Query,
+    Requests,
+    Windows,
+    component_class,
+)
 from vetrina.core.errors import NotFitted
 from vetrina.retrieve.vector import PhotoVector, TextVector, Vector
 
@@ -20,7 +32,8 @@ Floats = npt.NDArray[np.float32]
 
 
 def unit(rows: npt.NDArray[np.floating]) -> Floats:
-    return (rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+    length: npt.NDArray[np.floating] = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return np.asarray(rows / length, dtype=np.float32)
 
 
 def catalogue(n: int = N, dim: int = 8, seed: int = 0) -> Items:
@@ -31,8 +44,6 @@ def catalogue(n: int = N, dim: int = 8, seed: int = 0) -> Items:
 
 
 def nothing(items: Items) -> EventLog:
-    from vetrina.core import EVENT_COLUMNS
-
     return EventLog.from_table(pl.DataFrame(schema=EVENT_COLUMNS), items)
 
 
@@ -114,7 +125,7 @@ def test_any_k_is_answered_and_padded(items: Items, vector: Vector, k: int) -> N
 
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.5, 1.0])
 @pytest.mark.parametrize("options", [{}, {"exact_below": 10, "searched": 0.05}], ids=["exact", "index"])
-def test_a_filter_loses_nothing(items: Items, share: float, options: dict[str, float]) -> None:
+def test_a_filter_loses_nothing(items: Items, share: float, options: dict[str, Any]) -> None:
     retriever = Vector(**options).fit(items, nothing(items))
     rng = np.random.default_rng(1)
     likes = [0, 7, 21, 33]

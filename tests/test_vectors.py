@@ -110,8 +110,8 @@ def test_dimensions_by_explained_variance(rows: npt.NDArray[np.float32]) -> None
     "few", [np.zeros((0, 3)), np.zeros((2, 3)), np.array([[0.0, 0.6, 0.8]]), np.array([[1.0, 0, 0]] * 3)]
 )
 def test_few_rows_without_variance_do_not_vanish(few: Floats) -> None:
-    few = few.astype(np.float32)
-    reduced = PCA().fit(few).transform(few)
+    rows = few.astype(np.float32)
+    reduced = PCA().fit(rows).transform(rows)
     np.testing.assert_allclose(np.linalg.norm(reduced, axis=1), few.any(axis=1).astype(float), atol=1e-5)
 
 

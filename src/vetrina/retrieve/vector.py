@@ -39,7 +39,7 @@ class VectorConfig(Config):
     """When an approximate index takes over, and how hard it looks."""
 
     exact_below: int = Field(default=100_000, ge=1, description="Up to this many items all are compared.")
-    searched: float = Field(default=1 / 16, gt=0, le=1, description="Share of the index's cells that is searched.")
+    searched: float = Field(default=0.125, gt=0, le=1, description="Share of the index's cells that is searched.")
 
 
 class WindowVectorConfig(VectorConfig):
