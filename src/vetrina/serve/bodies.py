@@ -1,0 +1,248 @@
+"""What requests and answers look like where the engine has no model of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from vetrina.engine import MAX_K, Event, Filters
+
+__all__ = [
+    "Events",
+    "Facet",
+    "Facets",
+    "Forgotten",
+    "Health",
+    "ItemCard",
+    "PastEvent",
+    "Persona",
+    "RankRequest",
+    "RecommendRequest",
+    "Recorded",
+    "SearchRequest",
+    "Shopfront",
+    "ShopperState",
+    "SimilarRequest",
+]
+
+_EXAMPLE_FILTERS = {"category": "Clothing > Dresses", "colour": "Red", "price_max": 120, "in_stock": True}
+
+
+def _config(example: dict[str, Any]) -> ConfigDict:
+    return ConfigDict(extra="forbid", frozen=True, json_schema_extra={"examples": [example]})
+
+
+def _shown(example: dict[str, Any]) -> ConfigDict:
+    return ConfigDict(frozen=True, json_schema_extra={"examples": [example]})
+
+
+class _Asked(BaseModel):
+    """What every question may say."""
+
+    shopper: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=256,
+        description="The shop's own id of who asks; one never seen, or none, gets good results that are not personal.",
+    )
+    k: int = Field(default=10, ge=1, le=MAX_K, description="How many results.")
+
+
+class SearchRequest(_Asked):
+    """Items for words, ranked for a shopper."""
+
+    model_config = _config({"text": "red dress", "shopper": "ana", "k": 24, "filters": _EXAMPLE_FILTERS})
+
+    text: str = Field(description="In any language. Past 512 characters it is cut, and a note says so.")
+    filters: Filters = Filters()
+
+
+class RecommendRequest(_Asked):
+    """Items for a shopper who asked for nothing."""
+
+    model_config = _config({"shopper": "ana", "k": 24, "exclude_purchased": True})
+
+    filters: Filters = Filters()
+    exclude_purchased: bool = Field(default=False, description="Leave out what the shopper has bought.")
+
+
+class SimilarRequest(_Asked):
+    """Items like one item."""
+
+    model_config = _config({"item": "g00004", "shopper": "ana", "k": 8})
+
+    item: str = Field(min_length=1, max_length=1024)
+    filters: Filters = Filters()
+
+
+class RankRequest(BaseModel):
+    """Another engine's list, to be ordered anew for a shopper."""
+
+    model_config = _config({"items": ["g00001", "g00004", "g00009"], "text": "dress", "shopper": "ana"})
+
+    items: list[str] = Field(min_length=1, max_length=MAX_K, description="Item ids, in any order.")
+    text: str = Field(default="", description="What the shopper searched for, if anything.")
+    shopper: str | None = Field(default=None, min_length=1, max_length=256)
+    k: int | None = Field(default=None, ge=1, le=MAX_K, description="How many to keep; all when absent.")
+
+
+class Events(BaseModel):
+    """What shoppers did: all events are taken, or none when one is wrong."""
+
+    model_config = _config(
+        {
+            "events": [
+                {"shopper": "ana", "kind": "search", "query": "red dress", "request": "r1"},
+                {"shopper": "ana", "kind": "click", "item": "g00004", "request": "r1", "position": 2},
+            ]
+        }
+    )
+
+    events: list[Event] = Field(min_length=1, max_length=1000)
+
+
+class Recorded(BaseModel):
+    """How many events were taken. They count from the next request on."""
+
+    model_config = _shown({"recorded": 2})
+
+    recorded: int
+
+
+class Forgotten(BaseModel):
+    """How many rows about the shopper were erased."""
+
+    model_config = _shown({"window": 12, "log": 340})
+
+    window: int = Field(description="Events of the live window.")
+    log: int = Field(description="Rows of the shop's own event log.")
+
+
+class PastEvent(BaseModel):
+    """Something that a shopper did lately."""
+
+    model_config = ConfigDict(frozen=True)
+
+    item: str
+    title: str
+    photo: bool
+    kind: str
+    time: int = Field(description="Epoch seconds.")
+
+
+class ShopperState(BaseModel):
+    """What the ranking knows of a shopper: recent events, nothing derived."""
+
+    model_config = _shown(
+        {
+            "shopper": "ana",
+            "events": [{"item": "g00004", "title": "Red Dress", "photo": True, "kind": "click", "time": 1_750_000_000}],
+        }
+    )
+
+    shopper: str
+    events: list[PastEvent] = Field(description="Newest first.")
+
+
+class ItemCard(BaseModel):
+    """One product, with all that the catalogue says of it."""
+
+    model_config = _shown(
+        {
+            "item": "g00004",
+            "title": "Orsetta Women's Polka Dot Dress",
+            "description": "A polka dot dress in cotton.",
+            "category": ["Clothing", "Dresses"],
+            "brand": "Orsetta",
+            "colour": "Burgundy",
+            "price": 64.95,
+            "in_stock": True,
+            "photo": True,
+            "attributes": {"material": "Cotton", "pattern": "dotted"},
+        }
+    )
+
+    item: str
+    title: str
+    description: str
+    category: list[str] = Field(description="The path, widest level first.")
+    brand: str
+    colour: str
+    price: float | None
+    in_stock: bool
+    photo: bool = Field(description="Whether /photos/{item} has one.")
+    attributes: dict[str, str | float | bool] = Field(description="The shop's own columns, where known.")
+
+
+class Facet(BaseModel):
+    """A value to filter by, and how many items have it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    value: str
+    count: int
+
+
+class Facets(BaseModel):
+    """What the catalogue can be filtered by."""
+
+    model_config = _shown(
+        {
+            "categories": [{"value": "Clothing", "count": 310}, {"value": "Clothing > Dresses", "count": 31}],
+            "colours": [{"value": "Black", "count": 80}],
+            "brands": [{"value": "Orsetta", "count": 60}],
+            "price_min": 9.95,
+            "price_max": 420.0,
+            "in_stock": 600,
+        }
+    )
+
+    categories: list[Facet] = Field(description="Every level of every path, as paths, in order of the alphabet.")
+    colours: list[Facet] = Field(description="Most frequent first.")
+    brands: list[Facet] = Field(description="Most frequent first.")
+    price_min: float | None
+    price_max: float | None
+    in_stock: int
+
+
+class Persona(BaseModel):
+    """A simulated shopper to try the shop as. Further keys, such as known tastes, may follow."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        frozen=True,
+        json_schema_extra={"examples": [{"id": "shopper-0377", "name": "Ana", "summary": "red dresses, mid price"}]},
+    )
+
+    id: str
+    name: str
+    summary: str = ""
+
+
+class Health(BaseModel):
+    """That the shop can be asked, and what it serves."""
+
+    model_config = _shown(
+        {
+            "status": "ok",
+            "snapshot": "20250105T101500000000-1a2b3c4d",
+            "made": "2025-01-05T10:15:00+00:00",
+            "items": 600,
+        }
+    )
+
+    status: str = "ok"
+    snapshot: str
+    made: str = Field(description="When the snapshot was built, ISO 8601.")
+    items: int
+
+
+class Shopfront(BaseModel):
+    """Who the shop is."""
+
+    model_config = _shown({"name": "My shop", "currency": "€", "simulated": True})
+
+    name: str
+    currency: str = Field(description="Written before prices.")
+    simulated: bool = Field(description="Whether the shoppers are simulated.")
