@@ -163,7 +163,8 @@ def _scan(source: Path | bytes, names: list[str], n_header: int, separator: str,
             empty_string_is_null=True,
             raise_if_empty=False,
         )
-        .select(wanted)
+        # An empty cell is an absent one, in quotes or not.
+        .select(pl.when(pl.col(column) != "").then(pl.col(column)).alias(column) for column in wanted)
         .collect()
     )
 
@@ -188,7 +189,6 @@ def _read_carefully(
                 column.append(fields[place])
         at = following
     frame = pl.DataFrame(dict(zip(wanted, cells, strict=True)), schema=dict.fromkeys(wanted, pl.String))
-    # As in the fast reader, an empty cell is an absent one.
     frame = frame.with_columns(pl.all().replace("", None), pl.Series("row", rows, dtype=pl.Int64))
     return frame, pl.DataFrame(bad, schema=_BAD, orient="row")
 

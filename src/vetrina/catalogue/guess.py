@@ -15,6 +15,7 @@ from vetrina.catalogue.cells import booleans, epoch_seconds, numbers
 from vetrina.catalogue.mapping import EventMapping, ItemMapping
 from vetrina.catalogue.tables import ROW, Table
 from vetrina.core.errors import DataError
+from vetrina.core.items import ITEM_COLUMNS
 from vetrina.core.log import EventKind
 
 __all__ = ["guess_event_mapping", "guess_item_mapping"]
@@ -317,7 +318,8 @@ def _attributes(pick: _Picker) -> tuple[list[str], list[str], list[str]]:
     height = max(pick.table.frame.height, 1)
     for column in pick.left:
         cells = pick.cells(column)
-        filled = len(cells) / height >= 0.2
+        # A column that is called like a canonical one, but is not that, cannot be kept under its name.
+        filled = len(cells) / height >= 0.2 and column not in ITEM_COLUMNS
         if filled and _numeric(cells) and not cells.str.contains(r"^0\d").any():
             figures.append(column)
         elif filled and 1 < cells.n_unique() <= max(50, len(cells) // 20):

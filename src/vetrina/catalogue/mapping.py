@@ -171,7 +171,7 @@ def mapping_toml(mapping: ItemMapping | EventMapping, notes: Sequence[str] = ())
     # title = ""
     """
     section = "items" if isinstance(mapping, ItemMapping) else "events"
-    lines = [f"# Unsure: {' '.join(note.split())}" for note in notes]
+    lines = [f"# Unsure: {_comment(note)}" for note in notes]
     lines.append(f"[{section}]")
     own = [name for name in type(mapping).model_fields if name not in Mapping.model_fields]
     for name in ["file", *own[:-1], "time_format", "price_divisor", "encoding", own[-1]]:
@@ -181,6 +181,11 @@ def mapping_toml(mapping: ItemMapping | EventMapping, notes: Sequence[str] = ())
         comment = f"  # {field.description}" if field.description else ""
         lines.append(f"{'# ' if unset else ''}{name} = {_toml(value)}{comment}")
     return "\n".join(lines) + "\n"
+
+
+def _comment(text: str) -> str:
+    """One line without control characters, which TOML does not allow in a comment."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
 def _toml(value: object) -> str:

@@ -19,7 +19,7 @@ import polars as pl
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from vetrina.catalogue.tables import QUARANTINE_COLUMNS
-from vetrina.core.errors import DataError
+from vetrina.core.errors import DataError, MissingFile
 from vetrina.core.progress import Progress, Silent
 
 __all__ = ["MAX_PIXELS", "check_photos", "content_hash", "read_photo"]
@@ -28,7 +28,7 @@ __all__ = ["MAX_PIXELS", "check_photos", "content_hash", "read_photo"]
 MAX_PIXELS = 64_000_000
 
 # Only what shops use, so that a file cannot reach the rarer, less tried decoders.
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "MPO")
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 
 
 def check_photos(
@@ -78,21 +78,17 @@ def check_photos(
 def _trouble(path: Path) -> str:
     """Why a photo cannot be used, or ""."""
     try:
-        if path.stat().st_size == 0:
-            return "the photo is empty (0 bytes)"
         _open(path, 32).close()
-    except FileNotFoundError:
-        return "there is no such photo"
     except DataError as error:
-        return str(error).partition(": ")[2]
-    except OSError as error:
-        return f"the photo cannot be opened ({error.strerror})"
+        return str(error).removeprefix(f"{path.name}: ")
     return ""
 
 
 def _open(path: Path, size: int) -> Image.Image:
     """The decoded first frame, at least ``size`` pixels on its shorter side where the file has them."""
     try:
+        if path.stat().st_size == 0:
+            raise DataError(f"{path.name}: the photo is empty (0 bytes)")
         with warnings.catch_warnings():
             # Pillow warns of damaged metadata, which does not hurt the picture.
             warnings.simplefilter("ignore")
@@ -111,8 +107,10 @@ def _open(path: Path, size: int) -> Image.Image:
     except Image.DecompressionBombError:
         raise DataError(f"{path.name}: the photo claims more than {MAX_PIXELS:,} pixels") from None
     except FileNotFoundError:
-        raise
+        raise MissingFile(f"{path.name}: there is no such photo") from None
     except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise DataError(f"{path.name}: the photo cannot be opened ({error.strerror})") from None
         # What Pillow's decoders raise on damaged files is any of these.
         raise DataError(f"{path.name}: the photo is damaged ({error})") from None
     return image
@@ -138,7 +136,7 @@ def read_photo(path: Path, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
     Raises
     ------
     DataError
-        When the file is no readable photo; FileNotFoundError when there is none.
+        When the file is no readable photo; :class:`MissingFile` when there is none.
 
     Examples
     --------
