@@ -138,7 +138,7 @@ def items_from_table(table: Table, mapping: ItemMapping, root: Path, progress: P
     found.check_share(mapping.max_bad_share, "[items]")
     if not items.height:
         raise DataError(f"{table.name}: holds no item. A row for each item was expected after the header.")
-    return Ingested(items, _tell(found, bad_photos, notes, f"{items.height:,} items", shown), notes)
+    return Ingested(items, _tell(found, bad_photos, f"{items.height:,} items", shown), notes)
 
 
 def read_events(
@@ -221,7 +221,7 @@ def events_from_table(
     ).cast(EVENT_COLUMNS)  # type: ignore[arg-type]  # as above
     events = events.sort("time", maintain_order=True)
     found.check_share(mapping.max_bad_share, "[events]")
-    return Ingested(events, _tell(found, table.quarantine.clear(), notes, f"{events.height:,} events", shown), notes)
+    return Ingested(events, _tell(found, table.quarantine.clear(), f"{events.height:,} events", shown), notes)
 
 
 Rule = tuple[pl.Expr, str, str | pl.Expr]
@@ -328,11 +328,9 @@ class _Findings:
         )
 
 
-def _tell(found: _Findings, more: pl.DataFrame, notes: list[str], kept: str, shown: Progress) -> pl.DataFrame:
-    """The whole quarantine, announced."""
+def _tell(found: _Findings, more: pl.DataFrame, kept: str, shown: Progress) -> pl.DataFrame:
+    """The whole quarantine; how much was kept and set aside is noted (the caller has the other notes to show)."""
     quarantine = pl.concat([found.quarantine(), more]).sort("row", maintain_order=True)
-    for note in notes:
-        shown.note(note)
     aside = f"; {quarantine.height:,} findings in quarantine" if quarantine.height else ""
     shown.note(f"{found.table.name}: {kept}{aside}")
     return quarantine
