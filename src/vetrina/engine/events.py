@@ -28,7 +28,7 @@ class Event(BaseModel):
     time: int | None = Field(default=None, description="Epoch seconds; now when absent.")
     query: str | None = Field(default=None, max_length=512)
     request: str | None = Field(default=None, max_length=256, description="Ties one search or basket together.")
-    position: int | None = Field(default=None, ge=1)
+    position: int | None = Field(default=None, ge=1, le=2**31 - 1)
     price: float | None = Field(default=None, ge=0)
     quantity: float | None = Field(default=None, gt=0)
     rating: float | None = Field(default=None, ge=1, le=5)

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.staticfiles import StaticFiles
 
 from vetrina.engine import Shop, VetrinaError
-from vetrina.serve.guard import LOOPBACK, Guard
+from vetrina.serve.guard import LOOPBACK, MAX_BODY, Guard
 from vetrina.serve.pages import STATIC, page_routes
 from vetrina.serve.problems import Problem, add_problem_handlers
 from vetrina.serve.routes import api_routes
@@ -20,8 +20,6 @@ from vetrina.serve.routes import api_routes
 __all__ = ["create_app", "run"]
 
 log = logging.getLogger(__name__)
-
-_MAX_BODY = 1 << 20
 
 _DESCRIPTION = """Products of one shop, ranked for each shopper, each with the reasons that sum to its score.
 
@@ -65,7 +63,7 @@ def create_app(shop: Shop, hosts: Collection[str] | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
-        max_body_size=_MAX_BODY,
+        max_body_size=MAX_BODY,
         # Bodies name shoppers: nothing of them leaves through tracing.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
@@ -103,4 +101,4 @@ def run(shop: Shop, host: str = "127.0.0.1", port: int = 8000) -> None:
     import uvicorn
 
     app = create_app(shop, hosts=LOOPBACK if host in LOOPBACK else None)
-    uvicorn.run(app, host=host, port=port, log_level="warning", server_header=False)
+    uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, server_header=False)

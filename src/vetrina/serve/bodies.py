@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from vetrina.engine import MAX_K, Event, Filters
 
@@ -37,7 +38,21 @@ def _shown(example: dict[str, Any]) -> ConfigDict:
     return ConfigDict(frozen=True, json_schema_extra={"examples": [example]})
 
 
-class _Asked(BaseModel):
+class _Body(BaseModel):
+    """What every body is: JSON whose texts are whole."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole(cls, raw: Any) -> Any:
+        # JSON can spell half of a surrogate pair; no file, index or answer could hold it.
+        try:
+            json.dumps(raw, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise ValueError("text must be valid Unicode; an escape between \\ud800 and \\udfff stands alone") from None
+        return raw
+
+
+class _Asked(_Body):
     """What every question may say."""
 
     shopper: str | None = Field(
@@ -76,7 +91,7 @@ class SimilarRequest(_Asked):
     filters: Filters = Filters()
 
 
-class RankRequest(BaseModel):
+class RankRequest(_Body):
     """Another engine's list, to be ordered anew for a shopper."""
 
     model_config = _config({"items": ["g00001", "g00004", "g00009"], "text": "dress", "shopper": "ana"})
@@ -87,7 +102,7 @@ class RankRequest(BaseModel):
     k: int | None = Field(default=None, ge=1, le=MAX_K, description="How many to keep; all when absent.")
 
 
-class Events(BaseModel):
+class Events(_Body):
     """What shoppers did: all events are taken, or none when one is wrong."""
 
     model_config = _config(

@@ -8,11 +8,14 @@ from collections.abc import Collection
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from vetrina.serve.problems import problem
+from vetrina.serve.problems import TOO_LARGE, problem
 
-__all__ = ["LOOPBACK", "Guard"]
+__all__ = ["LOOPBACK", "MAX_BODY", "Guard"]
 
 log = logging.getLogger(__name__)
+
+#: Most bytes of a body: 1 MiB.
+MAX_BODY = 1 << 20
 
 #: Names under which a server on this machine alone is asked.
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -61,7 +64,8 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
-                headers.setdefault("Cache-Control", "no-store")
+                fixed = scope["path"].startswith("/static/")
+                headers.setdefault("Cache-Control", "no-cache" if fixed else "no-store")
             await send(message)
 
         refusal = self._refusal(scope)
@@ -86,4 +90,8 @@ class Guard:
             if kind != "application/json":
                 detail = f"Send JSON with the header Content-Type: application/json. Got {kind or 'none'!r}."
                 return problem(415, detail, scope["path"])
+            # A body whose length is not announced is counted while it is read, by FastAPI.
+            length = headers.get("content-length", "0")
+            if not length.isdigit() or int(length) > MAX_BODY:
+                return problem(413, TOO_LARGE, scope["path"])
         return None

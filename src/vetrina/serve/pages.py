@@ -34,7 +34,7 @@ def page_routes(shop: Shop) -> APIRouter:
     """The storefront at ``/`` and every item's photo."""
     pages = APIRouter()
 
-    @pages.get("/", include_in_schema=False)
+    @pages.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
     def storefront() -> FileResponse:
         return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
 

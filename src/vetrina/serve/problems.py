@@ -15,9 +15,11 @@ from starlette.exceptions import HTTPException
 
 from vetrina.engine import RequestError, Shop, SnapshotError, UnknownItem, VetrinaError
 
-__all__ = ["PROBLEM_RESPONSES", "Problem", "ProblemResponse", "add_problem_handlers", "problem"]
+__all__ = ["PROBLEM_RESPONSES", "TOO_LARGE", "Problem", "ProblemResponse", "add_problem_handlers", "problem"]
 
 log = logging.getLogger(__name__)
+
+TOO_LARGE = "A request may be 1 MiB at most. Send events in several requests."
 
 _DOCS = "https://www.rfc-editor.org/rfc/rfc9110#section-15"
 
@@ -119,7 +121,7 @@ def add_problem_handlers(app: FastAPI, shop: Shop) -> None:
         detail = {
             404: f"There is nothing at {request.url.path}. The routes are listed at /openapi.json.",
             405: f"{request.url.path} does not answer {request.method}.",
-            413: "A request may be 1 MiB at most. Send events in several requests.",
+            413: TOO_LARGE,
         }.get(error.status_code, str(error.detail))
         return problem(error.status_code, detail, request.url.path, headers=error.headers)
 
@@ -130,7 +132,10 @@ def add_problem_handlers(app: FastAPI, shop: Shop) -> None:
         if first["type"] == "json_invalid":
             why = f"{first['ctx']['error']} at character {first['loc'][-1]}"
             return problem(400, f"The body is not valid JSON: {why}.", request.url.path)
-        fields = [FieldError(field=_field(one), message=_plain(str(one["msg"]))) for one in found]
+        fields = [
+            FieldError(field=_field(one), message=_plain(str(one["msg"]).removeprefix("Value error, ")))
+            for one in found
+        ]
         got = "" if first["type"] == "missing" else f" Got {_short(first['input'])}."
         return problem(422, f"{fields[0].field}: {fields[0].message}.{got}", request.url.path, errors=fields[:20])
 
