@@ -72,9 +72,11 @@ def exact(vectors: Floats, folder: Path) -> Searches:
     return lambda query: best(vectors @ query), filtered
 
 
-def faiss_index(index: faiss.Index, parameters: Callable[..., faiss.SearchParameters], **options: int) -> Build:
+def faiss_index(
+    make: Callable[[], faiss.Index], parameters: Callable[..., faiss.SearchParameters], **options: int
+) -> Build:
     def build(vectors: Floats, folder: Path) -> Searches:
-        index.reset()
+        index = make()
         index.train(vectors)
         index.add(vectors)
         faiss.write_index(index, str(folder / "index"))
@@ -165,12 +167,21 @@ def main(sizes: list[int]) -> None:
         print(f"{'':34} " + " ".join(f"{head:>8}" for head in heads))
         truth = measure("exact, NumPy", exact, vectors, queries, allowed, None)
         inner = faiss.METRIC_INNER_PRODUCT
-        graph = faiss.IndexHNSWFlat(dim, 16, inner)
-        graph.hnsw.efConstruction = 200
         cells = int(4 * np.sqrt(n_items))
-        flat, cell = faiss.IndexFlatIP(dim), f"{cells} cells"
-        inverted = faiss.IndexIVFFlat(flat, dim, cells, inner)
-        small = faiss.IndexIVFScalarQuantizer(flat, dim, cells, faiss.ScalarQuantizer.QT_8bit, inner)
+        cell = f"{cells} cells"
+
+        def graph(dim: int = dim, inner: int = inner) -> faiss.Index:
+            index = faiss.IndexHNSWFlat(dim, 16, inner)
+            index.hnsw.efConstruction = 200
+            return index
+
+        def inverted(dim: int = dim, cells: int = cells, inner: int = inner) -> faiss.Index:
+            return faiss.IndexIVFFlat(faiss.IndexFlatIP(dim), dim, cells, inner)
+
+        def small(dim: int = dim, cells: int = cells, inner: int = inner) -> faiss.Index:
+            kind = faiss.ScalarQuantizer.QT_8bit
+            return faiss.IndexIVFScalarQuantizer(faiss.IndexFlatIP(dim), dim, cells, kind, inner)
+
         probing = faiss.SearchParametersIVF
         systems: dict[str, Build] = {
             f"faiss IVF-Flat, {cell}, 1/16": faiss_index(inverted, probing, nprobe=cells // 16),
