@@ -293,7 +293,7 @@ def _items(
     if reviews:
         notes.append("Texts differ between rows of one item: they are read as reviews, from the training part alone.")
     photos, bad = _photos(grouped, images, name, notes, shown)
-    empty = {column: pl.lit(None, dtype) for column, dtype in ITEM_COLUMNS.items()}
+    empty: dict[str, pl.Expr | pl.Series] = {column: pl.lit(None, dtype) for column, dtype in ITEM_COLUMNS.items()}
     words = {column: pl.lit("") for column in ("description", "category", "brand", "colour")}
     filled = {"item": pl.col("item_id"), "title": pl.col("title"), "photo": photos, "in_stock": pl.lit(value=True)}
     return Items(grouped.select(**{**empty, **words, **filled})), reviews, bad

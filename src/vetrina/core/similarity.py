@@ -70,7 +70,8 @@ def euclidean(x: Rows, y: Rows) -> Floats:
     """
     x, y = _pair(x, y)
     squares = np.einsum("ij,ij->i", x, x)[:, None] + np.einsum("ij,ij->i", y, y) - 2 * (x @ y.T)
-    return np.sqrt(np.maximum(squares, 0))
+    distances: Floats = np.sqrt(np.maximum(squares, 0))
+    return distances
 
 
 def similarity_from_distance(distance: Rows) -> Floats:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -224,16 +224,14 @@ def rank_interactions(
     notes = list(data.notes)
     items = _encode(data, held.train, images, config, notes, shown)
     with shown.step("Learning"):
-        ranker, words = _learn(data, held.train, items, config)
+        ranker, words = _learn(data, held, items, config)
     with shown.step("Ranking"):
         known = _Known(data, held.train, items)
         users = np.arange(len(data.users))
-        lists = _best(known, users, config.k, ranker.score)
-        place = known.names.index("popularity")
-        popular = _best(known, users, config.k, lambda rows: rows[:, place])
-    cold = int((known.met.sum(axis=1) == 0).sum())
+        lists, popular = _best(known, users, config.k, ranker.score), _best(known, users, config.k, None)
+    cold = int(known.new.sum())
     if cold:
-        notes.append(f"{cold:,} of {len(users):,} users have nothing in the training part: they get what others like.")
+        notes.append(f"{cold:,} of {len(users):,} users have nothing in the training part: they get what is popular.")
     sizes = {name: rows.shape[1] for name, rows in items.vectors.items()}
     return Recipe(data, held, lists, popular, words, sizes, notes)
 
@@ -290,6 +288,7 @@ class _Known:
         ones = np.ones(len(user))
         self.items = items
         self.met = table(ones, slice(None))
+        self.new = np.bincount(user, minlength=len(data.users)) == 0
         self.likes = table(ones, liked)
         # Rocchio's profile: towards what was liked, half as much away from what was not.
         self.leaning = table(np.where(liked, 1.0, -0.5), slice(None))
@@ -313,7 +312,11 @@ class _Known:
         likes = self.likes[users]
         shape = (len(users), len(self.items))
         people = (likes @ self.alike).toarray() / np.maximum(likes.sum(axis=1), 1)[:, None]
-        columns = [np.broadcast_to(self.popularity, shape), np.broadcast_to(self.rating, shape), people]
+        columns: list[npt.NDArray[np.floating]] = [
+            np.broadcast_to(self.popularity, shape),
+            np.broadcast_to(self.rating, shape),
+            people,
+        ]
         if "fused" in self.items.vectors:
             profile, vectors = self._profile(users, "fused")
             similar = [cosine(profile, vectors), pearson(profile, vectors)]
@@ -328,7 +331,7 @@ class _Known:
         vectors = self.items.vectors[modality]
         profile = self.leaning[users] @ vectors
         length = np.linalg.norm(profile, axis=1, keepdims=True)
-        return profile / np.where(length > 1e-6, length, np.inf), vectors
+        return (profile / np.where(length > 1e-6, length, np.inf)).astype(np.float32), vectors
 
     def chunks(self, users: npt.NDArray[np.integer]) -> Iterator[tuple[npt.NDArray[np.integer], Floats, Mask]]:
         """(some of the users, their features, which items they have not met), a bounded number at a time."""
@@ -338,18 +341,20 @@ class _Known:
             yield some, self.describe(some), self.met[some].toarray() == 0
 
 
-def _learn(data: Interactions, train: Mask, items: Items, config: RecipeConfig) -> tuple[Ranker, str]:
+def _learn(data: Interactions, held: Held, items: Items, config: RecipeConfig) -> tuple[Ranker, str]:
     """(the fitted ranker, what it is and why)."""
-    rows = _training_rows(data, train, items, config)
+    rows = _training_rows(data, held, items, config)
     liked = int((rows.gain > 0).sum())
     model: str = config.model
     if model == "auto":
         model = "lambdamart" if liked >= _ENOUGH else "match_score"
     if model == "match_score":
-        why = "" if config.model == model else f", as {liked:,} liked rows are too few to learn from"
+        why = "" if config.model == model else f", as there are too few liked rows to learn from ({liked:,})"
         weights = {name: weight for name, weight in MATCH_WEIGHTS.items() if name in rows.names}
         return cast(Ranker, create("ranker", model, {"weights": weights})).fit(rows), f"match score{why}"
-    options = {"network": {"seed": config.seed}, "lambdamart": _trees(len(rows.gain), config.seed)}[model]
+    options: dict[str, Any] = {"network": {"seed": config.seed}, "lambdamart": _trees(len(rows.gain), config.seed)}[
+        model
+    ]
     ranker = cast(Ranker, create("ranker", model, options)).fit(rows)
     name = {"lambdamart": "LambdaMART", "network": "a network of one hidden layer"}[model]
     return ranker, f"{name}, learned from {liked:,} liked rows beside {len(rows.gain) - liked:,} others"
@@ -368,19 +373,35 @@ def _trees(n_rows: int, seed: int) -> dict[str, float]:
     }
 
 
-def _training_rows(data: Interactions, train: Mask, items: Items, config: RecipeConfig) -> TrainingRows:
-    """What each user liked of a hidden fold beside other items, described by the folds that are not hidden."""
+def _folds(data: Interactions, held: Held, config: RecipeConfig) -> Iterator[tuple[Mask, Mask]]:
+    """(rows that are known, rows that are hidden), made as the held-out part was made.
+
+    After a split by time they follow one another in time, so that the model meets users of whom
+    little is known, as it will; after the others every training row is hidden once, by chance.
+    """
+    if held.method == "time" and data.time is not None:
+        times = np.sort(data.time[held.train])
+        cuts = [int(times[len(times) * part // (2 * config.folds)]) for part in range(config.folds, 2 * config.folds)]
+        for start, stop in zip(cuts, [*cuts[1:], int(times[-1]) + 1], strict=True):
+            yield data.time < start, (data.time >= start) & (data.time < stop)
+        return
+    number = np.random.default_rng(config.seed).permutation(len(data)) % config.folds
+    for fold in range(config.folds):
+        yield held.train & (number != fold), held.train & (number == fold)
+
+
+def _training_rows(data: Interactions, held: Held, items: Items, config: RecipeConfig) -> TrainingRows:
+    """What each user liked of the hidden rows beside other items, described by the known rows."""
     rng = np.random.default_rng(config.seed)
-    fold = np.where(train, rng.permutation(len(data)) % config.folds, -1)
     features, gains, sizes = [], [], []
     names: list[str] = []
-    for number in range(config.folds):
-        known, hidden = _Known(data, train & (fold != number), items), fold == number
+    for shown, hidden in _folds(data, held, config):
+        known = _Known(data, shown, items)
         names = known.names
         shape = (len(data.users), len(items))
         verdict = sparse.csr_array((data.gain[hidden], (data.user[hidden], data.item[hidden])), shape=shape)
         judged = sparse.csr_array((np.ones(hidden.sum()), (data.user[hidden], data.item[hidden])), shape=shape)
-        asking = np.unique(data.user[hidden & (data.gain > 0)])
+        asking = np.unique(data.user[hidden & (data.gain > 0) & ~known.new[data.user]])
         for users, described, unmet in known.chunks(asking):
             share = config.others / np.maximum(unmet.sum(axis=1, keepdims=True), 1)
             chosen = unmet & ((rng.random(unmet.shape) < share) | (judged[users].toarray() > 0))
@@ -399,12 +420,18 @@ def _training_rows(data: Interactions, train: Mask, items: Items, config: Recipe
     )
 
 
-def _best(known: _Known, users: npt.NDArray[np.integer], k: int, score: Callable[[Floats], Floats]) -> ItemList:
-    """For each user the k unmet items of the highest score, best first; of equal ones the first in the catalogue."""
+def _best(known: _Known, users: npt.NDArray[np.integer], k: int, score: Callable[[Floats], Floats] | None) -> ItemList:
+    """For each user the k unmet items of the highest score, best first; of equal ones the first in the catalogue.
+
+    New users, and everybody where there is no ``score``, get the most popular.
+    """
     sizes, items, scores = [], [], []
     for some, described, unmet in known.chunks(users):
-        flat = np.asarray(score(described.reshape(-1, described.shape[2])), dtype=np.float32)
-        table = np.where(unmet, flat.reshape(len(some), -1), -np.inf)
+        table = np.broadcast_to(known.popularity, unmet.shape)
+        if score is not None:
+            flat = score(described.reshape(-1, described.shape[2])).reshape(unmet.shape)
+            table = np.where(known.new[some, None], table, flat)
+        table = np.where(unmet, table, -np.inf)
         order = np.argsort(-table, axis=1, kind="stable")[:, :k]
         count = np.minimum(unmet.sum(axis=1), k)
         kept = np.arange(order.shape[1]) < count[:, None]
