@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vetrina.core.errors import ConfigError, DataError
-
 if TYPE_CHECKING:
     import polars as pl
 
@@ -36,6 +34,7 @@ def rank(
 ) -> None:
     """Rank the items of one file for each of its users, and measure it on a held-out part."""
     from vetrina.catalogue.interactions import read_interactions
+    from vetrina.core.errors import ConfigError
     from vetrina.engine.recipe import RecipeConfig, rank_interactions
     from vetrina.evaluate.recipe import measure_recipe
 
@@ -55,6 +54,8 @@ def rank(
 
 def _write(ranked: pl.DataFrame, quarantine: pl.DataFrame | None, output: Path | None) -> list[str]:
     """Write what was asked for; the paths."""
+    from vetrina.core.errors import DataError
+
     written: list[str] = []
     if output is None:
         return written

@@ -1,0 +1,193 @@
+"""The commands that make: init, ingest, build, evaluate, rollback, snapshots."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vetrina.cli.options import Json, Quiet, ShopArgument
+from vetrina.cli.progress import shown_progress
+from vetrina.cli.show import one_line, print_json, print_table
+from vetrina.cli.where import open_shop
+
+if TYPE_CHECKING:
+    from vetrina.engine.shop import Shop
+
+__all__ = ["build", "evaluate", "ingest", "init", "rollback", "snapshots"]
+
+_REASONS_SHOWN = 5
+
+
+def init(
+    shop: Annotated[Path, typer.Argument(metavar="SHOP", help="The folder to make.")],
+    items: Annotated[
+        Path, typer.Option(metavar="FILE", help="File of products: CSV, TSV, JSON Lines or Parquet, also .gz or .zst.")
+    ],
+    events: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="File of what shoppers did; may come later.")
+    ] = None,
+    photos: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of photos.")] = None,
+    name: Annotated[str, typer.Option(metavar="NAME", help="The shop's name; the folder's when left out.")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Write shop.toml anew where there is one.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make a shop folder from your own files.
+
+    Guesses which column is which, writes it into shop.toml, and says what it was unsure of.
+    """
+    from vetrina.engine.create import create_shop
+
+    notes = create_shop(shop, items_file=items, events_file=events, photos=photos, name=name, force=force)
+    if as_json:
+        print_json({"shop": str(shop), "config": str(shop / "shop.toml"), "unsure": notes})
+        return
+    typer.echo(one_line(f"Made {shop}: which column is which stands in {shop / 'shop.toml'}."))
+    if notes:
+        typer.echo("Please check:")
+        for note in notes:
+            typer.echo(f"  - {one_line(note)}")
+    typer.echo(one_line(f"Next: vetrina build {shop}"))
+
+
+def ingest(shop: ShopArgument = None, quiet: Quiet = False, as_json: Json = False) -> None:
+    """Read the files; set aside what cannot be used.
+
+    Every row that is set aside is kept with its file, row and reason. A build does this first.
+    """
+    opened = open_shop(shop)
+    with shown_progress(quiet) as progress:
+        counts = opened.ingest(progress)
+    if as_json:
+        print_json({**counts, "reasons": _reasons(opened)})
+        return
+    _print_counts(opened, counts)
+
+
+def build(
+    shop: ShopArgument = None,
+    measure: Annotated[
+        bool, typer.Option("--measure/--no-measure", help="Measure on the last days first, which takes a second fit.")
+    ] = True,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Read, encode, learn, measure, publish a snapshot.
+
+    A build that is stopped leaves the published snapshot as it is.
+    """
+    opened, measured = open_shop(shop), None
+    if measure:
+        from vetrina.evaluate.experiment import measure as measured
+    with shown_progress(quiet) as progress:
+        manifest = opened.build(progress, measured)
+    if as_json:
+        print_json(manifest)
+        return
+    metrics: dict[str, Any] = manifest["metrics"]
+    _print_counts(opened, metrics["rows"])
+    rows = [
+        [name, *(f"{count[key]:,}" for key in ("encoded", "reused", "missing"))]
+        for name, count in metrics["encoding"].items()
+    ]
+    if rows:
+        print_table(["vectors", "encoded", "reused", "missing"], rows, numbers=("encoded", "reused", "missing"))
+    typer.echo(f"Published {manifest['name']}.")
+    where = "" if shop is None else f" --shop {shop}"
+    typer.echo(one_line(f'Next: vetrina search "…"{where}, or: vetrina serve {shop or ""}'))
+
+
+def evaluate(shop: ShopArgument = None, quiet: Quiet = False, as_json: Json = False) -> None:
+    """Compare the engine with the usual baselines.
+
+    Each learns from what was before the last days of the log, and is measured on them.
+    """
+    from vetrina.evaluate.experiment import evaluate_shop
+
+    opened = open_shop(shop)
+    with shown_progress(quiet) as progress:
+        table = evaluate_shop(opened, progress)
+    if as_json:
+        print_json(table.as_dict())
+    else:
+        typer.echo(table.text())
+
+
+def rollback(
+    shop: ShopArgument = None,
+    to: Annotated[str | None, typer.Option(metavar="SNAPSHOT", help="Which one; default: the one before.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Serve an earlier snapshot, if it is whole."""
+    opened = open_shop(shop)
+    before = opened.snapshots.current()
+    name = opened.roll_back(to)
+    if as_json:
+        print_json({"current": name, "before": before})
+    else:
+        typer.echo(f"Now served: {name} (before: {before or 'none'}).")
+
+
+def snapshots(
+    shop: ShopArgument = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Compare every file with its checksum.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List the snapshots.
+
+    Exits with 1 when one is damaged; with --verify every file is compared with its checksum.
+    """
+    from vetrina.core.errors import SnapshotError
+
+    opened = open_shop(shop)
+    current, found = opened.snapshots.current(), []
+    for name in opened.snapshots.names():
+        told: dict[str, Any] = {"name": name, "current": name == current, "made": None, "items": None, "problem": None}
+        try:
+            manifest = opened.snapshots.verify(name) if verify else opened.snapshots.manifest(name)
+            told |= {"made": manifest["made"], "items": manifest["items"]}
+        except SnapshotError as error:
+            told["problem"] = str(error)
+        found.append(told)
+    if as_json:
+        print_json(found)
+    elif not found:
+        typer.echo("There is no snapshot yet. Make one with: vetrina build")
+    else:
+        rows = [
+            ["→" if one["current"] else "", one["name"], one["made"] or "", one["items"] or "", one["problem"] or ""]
+            for one in found
+        ]
+        print_table(
+            ["", "snapshot", "made", "items", "verified" if verify else ""], [_verdict(row, verify) for row in rows]
+        )
+    if any(one["problem"] for one in found):
+        raise typer.Exit(1)
+
+
+def _verdict(row: list[Any], verify: bool) -> list[Any]:
+    return [*row[:-1], row[-1] or ("whole" if verify else "")]
+
+
+def _print_counts(shop: Shop, counts: dict[str, int]) -> None:
+    kept = ", ".join(f"{counts[name]:,} {name}" for name in ("items", "events", "judgements") if counts.get(name))
+    typer.echo(f"Read {kept or 'nothing'}.")
+    if counts["quarantined"]:
+        typer.echo(one_line(f"Set aside in {shop.root / 'data' / 'quarantine.parquet'}:"))
+        rows = [[f"{one['count']:,}", one["file"], one["row"], one["column"], one["reason"]] for one in _reasons(shop)]
+        shown = rows[:_REASONS_SHOWN]
+        print_table(["findings", "file", "first row", "column", "reason"], shown, numbers=("findings", "first row"))
+        if len(rows) > len(shown):
+            typer.echo(f"… and {len(rows) - len(shown)} more reasons")
+
+
+def _reasons(shop: Shop) -> list[dict[str, Any]]:
+    """What was set aside, by reason, the commonest first."""
+    import polars as pl
+
+    table = pl.read_parquet(shop.root / "data" / "quarantine.parquet")
+    grouped = table.group_by("file", "column", "reason", maintain_order=True).agg(
+        pl.len().alias("count"), pl.col("row").first()
+    )
+    return grouped.sort("count", descending=True, maintain_order=True).to_dicts()
