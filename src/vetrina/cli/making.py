@@ -13,6 +13,7 @@ from vetrina.cli.show import one_line, print_json, print_table
 from vetrina.cli.where import open_shop
 
 if TYPE_CHECKING:
+    from vetrina.engine.flow import Measure
     from vetrina.engine.shop import Shop
 
 __all__ = ["build", "evaluate", "ingest", "init", "rollback", "snapshots"]
@@ -77,9 +78,12 @@ def build(
 
     A build that is stopped leaves the published snapshot as it is.
     """
-    opened, measured = open_shop(shop), None
+    opened = open_shop(shop)
+    measured: Measure | None = None
     if measure:
-        from vetrina.evaluate.experiment import measure as measured
+        from vetrina.evaluate import experiment
+
+        measured = experiment.measure
     with shown_progress(quiet) as progress:
         manifest = opened.build(progress, measured)
     if as_json:

@@ -75,7 +75,7 @@ def forget(
         print_json(erased)
         return
     typer.echo(f"Erased {erased['window']:,} events from the live window and {erased['log']:,} from the log.")
-    typer.echo("Remove the shopper from the shop's own files as well; snapshots hold no shopper's rows.")
+    typer.echo("What the shop's own files hold of the shopper until now is left out of every later build.")
 
 
 def components(

@@ -72,7 +72,7 @@ def encode_items(items: Items, root: Path, media: Path, config: ShopConfig, prog
     if vectors:
         with progress.step("Fusing and reducing vectors"):
             fused = fuse(vectors, weights)
-            vectors["fused"] = PCA(dimensions=config.fuse.dimensions, seed=config.build.seed).fit(fused).transform(fused)
+            vectors["fused"] = PCA(dim=config.fuse.dimensions).fit(fused).transform(fused)
     return Encoded(Items(items.table, vectors), encoders, counts, time.perf_counter() - begun)
 
 
@@ -111,7 +111,7 @@ class _Cache:
         rows = np.flatnonzero(present & (old < 0))
         fresh = wanted.gather(rows).to_list()
         # Equal contents are encoded once.
-        first = {key: row for key, row in zip(reversed(fresh), reversed(rows.tolist()), strict=True)}
+        first = dict(zip(reversed(fresh), reversed(rows.tolist()), strict=True))
         if first:
             made = self._transform([contents[row] for row in first.values()], modality, progress)
             table = np.concatenate([table, made]) if len(table) else made

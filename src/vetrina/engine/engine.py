@@ -146,9 +146,7 @@ def _chunks(
 
 def _join(parts: list[Ranked]) -> Ranked:
     sizes = np.concatenate([part.lists.sizes for part in parts])
-    columns = {
-        name: np.concatenate([part.lists.columns[name] for part in parts]) for name in parts[0].lists.columns
-    }
+    columns = {name: np.concatenate([part.lists.columns[name] for part in parts]) for name in parts[0].lists.columns}
     lists = ItemList(
         np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
         np.concatenate([part.lists.item for part in parts]),

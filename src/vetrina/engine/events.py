@@ -58,7 +58,8 @@ def checked_events(events: Sequence[Mapping[str, Any]], items: Items) -> pl.Data
         kinds = [kind.name for kind in EventKind]
         if event.kind not in kinds:
             raise RequestError(
-                f"{where}.kind: {event.kind!r} is no kind of event.{nearest(event.kind, kinds)} Known: {', '.join(kinds)}."
+                f"{where}.kind: {event.kind!r} is no kind of event.{nearest(event.kind, kinds)} "
+                f"Known: {', '.join(kinds)}."
             )
         if event.item is None and event.kind != EventKind.search.name:
             raise RequestError(f"{where}.item: a {event.kind} needs the item it was on.")

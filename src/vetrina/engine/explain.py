@@ -137,10 +137,16 @@ class _Evidence:
         bought, looked = self.value(row, "bought"), self.value(row, "looked")
         if bought > 0:
             days = self.value(row, "bought_days_ago")
-            return f"You bought it {_times(bought)}, last {_days(days)}", {"bought": int(bought), "days_ago": round(days, 1)}
+            return f"You bought it {_times(bought)}, last {_days(days)}", {
+                "bought": int(bought),
+                "days_ago": round(days, 1),
+            }
         if looked > 0:
             days = self.value(row, "looked_days_ago")
-            return f"You looked at it {_times(looked)}, last {_days(days)}", {"looked": int(looked), "days_ago": round(days, 1)}
+            return f"You looked at it {_times(looked)}, last {_days(days)}", {
+                "looked": int(looked),
+                "days_ago": round(days, 1),
+            }
         return "You have not met it before", {}
 
     def _taste(self, row: int, favours: bool) -> tuple[str, dict[str, Any]]:
@@ -175,9 +181,13 @@ class _Evidence:
         looked = round(float(np.expm1(self.value(row, "looked_7d"))))
         evidence = {"bought_last_14_days": bought, "looked_last_7_days": looked}
         if bought > 0:
-            return ("Popular now" if favours else "Less popular now") + f": bought {_times(bought)} in 14 days", evidence
+            return (
+                "Popular now" if favours else "Less popular now"
+            ) + f": bought {_times(bought)} in 14 days", evidence
         if looked > 0:
-            return ("Popular now" if favours else "Less popular now") + f": looked at {_times(looked)} in 7 days", evidence
+            return (
+                "Popular now" if favours else "Less popular now"
+            ) + f": looked at {_times(looked)} in 7 days", evidence
         days = self.value(row, "days_on_sale")
         if favours and days < 14:
             return "New in the shop", {**evidence, "days_on_sale": round(days, 1)}

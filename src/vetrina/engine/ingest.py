@@ -17,7 +17,7 @@ from vetrina.engine.config import ShopConfig
 from vetrina.privacy import Pseudonyms
 from vetrina.shoppers import WindowStore
 
-__all__ = ["Canonical", "ingest", "pseudonyms", "read_canonical"]
+__all__ = ["Canonical", "forget_in_files", "ingest", "pseudonyms", "read_canonical"]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def ingest(root: Path, config: ShopConfig, progress: Progress) -> dict[str, int]
     events = pl.DataFrame(schema=EVENT_COLUMNS)
     if config.events is not None:
         found = read_events(config.events, root, read.table, pseudonyms(root).of_column, progress)
-        events = found.table
+        events = _without_forgotten(data, found.table)
         quarantine.append(found.quarantine)
         for note in found.notes:
             progress.note(note)
@@ -85,15 +85,58 @@ def ingest(root: Path, config: ShopConfig, progress: Progress) -> dict[str, int]
     for note in read.notes:
         progress.note(note)
     for name, table in tables.items():
-        beside = data / f".{name}.parquet"
-        table.write_parquet(beside, compression="zstd")
-        os.replace(beside, data / f"{name}.parquet")
+        _replace(data / f"{name}.parquet", table)
     if "judgements" not in tables:
         (data / "judgements.parquet").unlink(missing_ok=True)
     store = WindowStore(root / "shoppers.db")
     store.replace_copied(events, config.rank.window)
     store.close()
     return counts
+
+
+def forget_in_files(root: Path, shopper: str, now: int) -> int:
+    """Erase a shopper's rows of the canonical events; return how many there were.
+
+    The shop's own files are not ours to change: what they hold of the shopper until ``now`` is
+    left out of every later ingest. For that the pseudonym and the time are kept, and nothing else.
+
+    Parameters
+    ----------
+    root : Path
+    shopper : str
+        The pseudonym.
+    now : int
+        Epoch seconds.
+    """
+    data = root / "data"
+    data.mkdir(exist_ok=True)
+    path = data / "forgotten.parquet"
+    line = pl.DataFrame({"shopper": [shopper], "time": [now]}, schema={"shopper": pl.String, "time": pl.Int64})
+    known = pl.concat([pl.read_parquet(path), line]) if path.exists() else line
+    _replace(path, known.group_by("shopper", maintain_order=True).agg(pl.col("time").max()))
+    if not (data / "events.parquet").exists():
+        return 0
+    events = pl.read_parquet(data / "events.parquet")
+    kept = events.filter(pl.col("shopper") != shopper)
+    if kept.height < events.height:
+        _replace(data / "events.parquet", kept)
+    return events.height - kept.height
+
+
+def _without_forgotten(data: Path, events: pl.DataFrame) -> pl.DataFrame:
+    """The events without those of shoppers who were forgotten after them."""
+    path = data / "forgotten.parquet"
+    if not path.exists():
+        return events
+    forgotten = pl.read_parquet(path).select("shopper", until="time")
+    joined = events.join(forgotten, on="shopper", how="left", maintain_order="left")
+    return joined.filter(pl.col("until").is_null() | (pl.col("time") > pl.col("until"))).drop("until")
+
+
+def _replace(path: Path, table: pl.DataFrame) -> None:
+    beside = path.with_name(f".{path.name}")
+    table.write_parquet(beside, compression="zstd")
+    os.replace(beside, path)
 
 
 def read_canonical(root: Path) -> Canonical:

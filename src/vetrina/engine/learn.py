@@ -83,7 +83,9 @@ def fit_stages(items: Items, log: EventLog, config: ShopConfig, encoders: Mappin
         ranker=MatchScore(),
         policy=config.policy,
     )
-    empty = TrainingRows(np.empty((0, 0), np.float32), np.empty(0, np.float32), np.empty(0, np.int64), engine.feature_names)
+    empty = TrainingRows(
+        np.empty((0, 0), np.float32), np.empty(0, np.float32), np.empty(0, np.int64), engine.feature_names
+    )
     return replace(engine, ranker=MatchScore().fit(empty))
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from vetrina.core import Filters, Items, Progress, Query, Requests, Silent
@@ -23,7 +22,7 @@ from vetrina.engine.engine import Engine
 from vetrina.engine.events import checked_events
 from vetrina.engine.explain import Reason
 from vetrina.engine.flow import Measure, build, query
-from vetrina.engine.ingest import ingest, pseudonyms
+from vetrina.engine.ingest import forget_in_files, ingest, pseudonyms
 from vetrina.engine.snapshots import Snapshots
 from vetrina.shoppers import WindowStore
 
@@ -152,9 +151,7 @@ class Shop:
             self._store = WindowStore(self.root / "shoppers.db")
         return self._store
 
-    def search(
-        self, text: str, *, shopper: str | None = None, k: int = 10, filters: Filters | None = None
-    ) -> Ranking:
+    def search(self, text: str, *, shopper: str | None = None, k: int = 10, filters: Filters | None = None) -> Ranking:
         """Items for words, ranked for a shopper.
 
         Parameters
@@ -193,9 +190,7 @@ class Shop:
         """Items for a shopper who asked for nothing. Parameters and errors as :meth:`search`."""
         return self._ask(Query(filters=filters or Filters(), exclude_purchased=exclude_purchased), shopper, k, [])
 
-    def similar(
-        self, item: str, *, shopper: str | None = None, k: int = 10, filters: Filters | None = None
-    ) -> Ranking:
+    def similar(self, item: str, *, shopper: str | None = None, k: int = 10, filters: Filters | None = None) -> Ranking:
         """Items like ``item``.
 
         Raises
@@ -275,20 +270,20 @@ class Shop:
     def forget(self, shopper: str) -> dict[str, int]:
         """Erase what is kept of a shopper: the live window, and every row of the canonical events.
 
-        Snapshots hold sums over all shoppers and no shopper's rows; the next build is made without this one.
+        What the shop's own files hold of the shopper until now is left out of every later build.
+        Snapshots hold sums over all shoppers and no shopper's rows.
+
+        Raises
+        ------
+        VetrinaError
+            When a build is running, which may have read the rows already.
         """
         pseudonym = pseudonyms(self.root).of(shopper)
-        erased = {"window": self.store.forget(pseudonym), "log": 0}
-        path = self.root / "data" / "events.parquet"
-        if path.exists():
-            events = pl.read_parquet(path)
-            kept = events.filter(pl.col("shopper") != pseudonym)
-            erased["log"] = events.height - kept.height
-            if erased["log"]:
-                beside = path.with_name(".events.parquet")
-                kept.write_parquet(beside, compression="zstd")
-                os.replace(beside, path)
-        return erased
+        with self._locked():
+            return {
+                "window": self.store.forget(pseudonym),
+                "log": forget_in_files(self.root, pseudonym, int(time.time())),
+            }
 
     def personas(self) -> list[dict[str, Any]]:
         """Simulated shoppers to try the shop as, with their known tastes; empty in a shop with real people."""

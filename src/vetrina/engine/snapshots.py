@@ -85,9 +85,7 @@ class Snapshots:
         self.publish(to)
         return to
 
-    def write(
-        self, engine: Engine, config: ShopConfig, sources: Mapping[str, str], metrics: Mapping[str, Any]
-    ) -> str:
+    def write(self, engine: Engine, config: ShopConfig, sources: Mapping[str, str], metrics: Mapping[str, Any]) -> str:
         """Write a build and return its name; it is not published yet.
 
         Parameters
@@ -114,7 +112,9 @@ class Snapshots:
             "format": FORMAT,
             "name": name,
             "made": made.isoformat(timespec="seconds"),
-            "versions": {package: version(package) for package in ("vetrina", "numpy", "lightgbm", "tantivy", "polars")},
+            "versions": {
+                package: version(package) for package in ("vetrina", "numpy", "lightgbm", "tantivy", "polars")
+            },
             "parent": self.current(),
             "inputs": dict(sources),
             "config_hash": hashlib.blake2b(config.model_dump_json().encode(), digest_size=8).hexdigest(),
@@ -135,7 +135,8 @@ class Snapshots:
             raise SnapshotError(f"{path}: missing or damaged. Build again, or roll back to another snapshot.") from None
         if manifest.get("format") != FORMAT:
             raise SnapshotError(
-                f"{path}: format {manifest.get('format')!r}, this version reads {FORMAT}. Build again with: vetrina build"
+                f"{path}: format {manifest.get('format')!r}, this version reads {FORMAT}. "
+                "Build again with: vetrina build"
             )
         return manifest
 
@@ -169,7 +170,9 @@ class Snapshots:
         """
         name = name or self.current()
         if name is None:
-            raise SnapshotError(f"{self.folder.parent} has no snapshot yet. Make one with: vetrina build {self.folder.parent}")
+            raise SnapshotError(
+                f"{self.folder.parent} has no snapshot yet. Make one with: vetrina build {self.folder.parent}"
+            )
         manifest = self.verify(name) if verify else self.manifest(name)
         return _read_engine(self.folder / name), manifest
 
@@ -191,7 +194,9 @@ def _write_engine(engine: Engine, folder: Path) -> None:
 
 def _read_engine(folder: Path) -> Engine:
     table = pl.read_parquet(folder / "items.parquet")
-    vectors = {p.stem: np.load(p, mmap_mode="r", allow_pickle=False) for p in sorted((folder / "vectors").glob("*.npy"))}
+    vectors = {
+        p.stem: np.load(p, mmap_mode="r", allow_pickle=False) for p in sorted((folder / "vectors").glob("*.npy"))
+    }
     items = Items(table, vectors)
     config = ShopConfig.parse(json.loads((folder / "config.json").read_text(encoding="utf-8")), "config.json")
     k: dict[str, int] = json.loads((folder / "stages.json").read_text(encoding="utf-8"))["k"]
