@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import weakref
 from pathlib import Path
 from typing import Self
 
@@ -53,8 +54,10 @@ class Lexical(Retriever):
         for name in _FIELDS:
             builder.add_text_field(name, tokenizer_name="whitespace", index_option="freq")
         builder.add_unsigned_field("position", fast=True)
-        self._folder = tempfile.TemporaryDirectory(prefix="vetrina-lexical-")
-        self.index_ = tantivy.Index(builder.build(), path=self._folder.name)
+        # An index in memory cannot be saved. The folder goes with the retriever, and without a warning.
+        self._folder = tempfile.mkdtemp(prefix="vetrina-lexical-")
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        self.index_ = tantivy.Index(builder.build(), path=self._folder)
         writer = self.index_.writer(heap_size=64_000_000, num_threads=1)
         columns = [items.table[name].to_list() for name in ("title", "category", "brand", "colour", "description")]
         extra = attribute_text(items)
@@ -129,7 +132,7 @@ class Lexical(Retriever):
 
     def save(self, folder: Path) -> None:
         super().save(folder)
-        shutil.copytree(self._folder.name, folder / "index", ignore=shutil.ignore_patterns("*.lock"))
+        shutil.copytree(self._folder, folder / "index", ignore=shutil.ignore_patterns("*.lock"))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
