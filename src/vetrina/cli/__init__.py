@@ -98,6 +98,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _let_go_of_stdout()
         return BROKEN_PIPE
+    except SystemExit as stop:
+        # Typer's way to end when nobody reads on.
+        return BROKEN_PIPE if isinstance(stop.__context__, BrokenPipeError) else _code(stop.code)
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except typer.TyperException as error:
@@ -106,7 +109,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"{error.format_message()}{hint}", error.exit_code)
     except Exception as error:  # noqa: BLE001  (the last place that can turn it into words)
         return _explain(error)
-    return code if isinstance(code, int) else 0
+    return _code(code)
+
+
+def _code(value: object) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def _explain(error: Exception) -> int:

@@ -95,4 +95,7 @@ def top_k(scores: npt.NDArray[np.float32], k: int, allowed: Allowed, above: floa
 
 def pick(matrix: sparse.csr_array, lists: ItemList) -> npt.NDArray[np.float32]:
     """Entries of a sparse (batch, n_items) matrix at the rows of ``lists``."""
+    if not len(lists.item):
+        # SciPy would give a sparse array for no places at all.
+        return np.empty(0, dtype=np.float32)
     return np.asarray(matrix[lists.row, lists.item], dtype=np.float32).ravel()
