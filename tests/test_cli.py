@@ -58,6 +58,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     products, events = write_products(folder), write_events(folder)
     shop = folder / "myshop"
     assert main([*_words("init", shop, "--items", products, "--events", events, "--photos", folder / "photos")]) == 0
+    config = shop / "shop.toml"
+    config.write_text(config.read_text(encoding="utf-8").replace("# filters = 200", "filters = 40"), encoding="utf-8")
     assert main([*_words("build", shop, "--no-measure", "--quiet")]) == 0
     return shop
 

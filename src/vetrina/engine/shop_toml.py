@@ -93,10 +93,10 @@ def shop_toml(config: ShopConfig, item_notes: Sequence[str] = (), event_notes: S
     else:
         parts.append(_section("judgements", config.judgements, always=tuple(JudgementsConfig.model_fields)))
     # These two are tables of sections: one that were left out would be taken as struck out, so all are written.
-    parts.append(_about("encode") + ("" if config.encode else "encode = {}\n"))
+    parts.append(_about("encode") + ("" if config.encode else "[encode]\n"))
     parts += [_encoder(name, choice) for name, choice in config.encode.items()]
     parts.append(_section("fuse", config.fuse))
-    parts.append(_about("retrieve"))
+    parts.append(_about("retrieve") + ("" if config.retrieve else "[retrieve]\n"))
     parts += [_source(name, choice) for name, choice in config.retrieve.items()]
     parts.append(_section("rank", config.rank, leave_out=("options",)))
     parts.append(_options("rank.options", "ranker", config.rank.ranker, config.rank.options))

@@ -68,9 +68,14 @@ def finish(lists: ItemList, items: Items, config: PolicyConfig, k: int) -> ItemL
 
 
 def _same(items: Items, columns: Sequence[str]) -> npt.NDArray[np.int64]:
-    """A code that equal items share."""
+    """A code that equal items share. Items without a word in any of these columns are not equal, but unknown."""
     names = [name for name in columns if name in items.table.columns]
-    return items.table.select(pl.struct(names).rank("dense").cast(pl.Int64)).to_series().to_numpy()
+    code = items.table.select(pl.struct(names).rank("dense").cast(pl.Int64)).to_series().to_numpy()
+    texts = [name for name in names if items.table.schema[name] == pl.String()]
+    if not texts:
+        return code
+    wordless = items.table.select(pl.all_horizontal(pl.col(texts).fill_null("") == "")).to_series().to_numpy()
+    return np.where(wordless, -1 - np.arange(len(code)), code)
 
 
 def _occurrence(lists: ItemList, code: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
