@@ -46,6 +46,11 @@ $(VENV)/dev.stamp: requirements/dev.txt pyproject.toml | $(BIN)/python
 	$(INSTALL) --no-deps --editable .
 	@touch $@ $(VENV)/runtime.stamp
 
+# The rivals that benchmarks/ compares with; hnswlib is compiled on installing.
+$(VENV)/bench.stamp: requirements/bench.txt $(VENV)/dev.stamp
+	$(INSTALL) -r requirements/bench.txt
+	@touch $@
+
 .PHONY: install dev
 install: $(VENV)/runtime.stamp ## Make .venv with what `vetrina` needs to run
 dev: $(VENV)/dev.stamp ## Make .venv with what the checks need too
@@ -83,8 +88,8 @@ format: $(VENV)/dev.stamp ## Let ruff mend what it can
 # --- measurements -----------------------------------------------------------
 
 .PHONY: bench quality
-bench: $(VENV)/dev.stamp ## Speed and memory, one table per script in bench/
-	set -e; for script in bench/*.py; do $(BIN)/python $$script; done
+bench: $(VENV)/bench.stamp ## Speed and memory, one script each in benchmarks/ (needs VETRINA_DATA)
+	set -e; for script in benchmarks/*.py; do $(BIN)/python $$script; done
 
 quality: $(VENV)/dev.stamp ## Quality floors on the real data sets (needs VETRINA_DATA)
 	$(BIN)/pytest -m quality $(PYTEST_ARGS)
@@ -96,6 +101,7 @@ lock: | $(BIN)/python ## Write requirements/ anew from pyproject.toml (UPGRADE=-
 	$(INSTALL) "$$(grep -oE '"uv>[^"]*"' pyproject.toml | tr -d '"')"
 	$(COMPILE) pyproject.toml --output-file requirements/locked.txt
 	$(COMPILE) pyproject.toml --extra dev --constraints requirements/locked.txt --output-file requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra bench --constraints requirements/dev.txt --output-file requirements/bench.txt
 
 clean: ## Remove .venv and everything that was built
 	rm -rf $(VENV) build dist demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache docs/reference/generated

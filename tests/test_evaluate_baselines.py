@@ -9,7 +9,8 @@ import pytest
 
 from vetrina.core import DAY, EVENT_COLUMNS, ITEM_COLUMNS, EventKind, EventLog, Filters, Items, Query, Requests, Windows
 from vetrina.core.errors import ConfigError, NotFitted
-from vetrina.evaluate import ALS, BM25, Baseline, Gains, ItemKNN, OwnFrequency, Popularity, requests_from_log, tune
+from vetrina.engine import Gains, requests_from_log
+from vetrina.evaluate import ALS, BM25, Baseline, ItemKNN, OwnFrequency, Popularity, tune
 
 N_ITEMS = 20
 EVERY: list[tuple[type[Baseline], dict[str, Any]]] = [

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ir_measures import AP, RR, P, R, Success, nDCG
 
-from vetrina.core import ItemList
+from vetrina.core import ItemList, Truth
 from vetrina.core.errors import ConfigError, DataError
-from vetrina.evaluate import METRICS, Truth, measure
+from vetrina.evaluate import METRICS, measure
 
 items = st.integers(0, 14)
 rankings = st.lists(st.lists(items, unique=True, max_size=12), min_size=1, max_size=6)

@@ -10,15 +10,8 @@ from hypothesis import strategies as st
 
 from vetrina.core import EventKind, EventLog
 from vetrina.core.errors import ConfigError
-from vetrina.evaluate import (
-    Gains,
-    Replay,
-    requests_at,
-    requests_from_log,
-    split_at_random,
-    split_by_shopper,
-    split_by_time,
-)
+from vetrina.engine import Gains, Replay, requests_at, requests_from_log
+from vetrina.evaluate import split_at_random, split_by_shopper, split_by_time
 
 QUERIES = ["black shoes", "red dress"]
 

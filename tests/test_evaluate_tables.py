@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from vetrina.core import ItemList
+from vetrina.core import ItemList, Truth
 from vetrina.core.errors import ConfigError, DataError
-from vetrina.evaluate import Scores, Table, Truth, bootstrap_difference, bootstrap_mean, compare, measure
+from vetrina.evaluate import Scores, Table, bootstrap_difference, bootstrap_mean, compare, measure
 
 SHOPPER = np.repeat(np.arange(20), 3)
 

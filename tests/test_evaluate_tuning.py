@@ -8,7 +8,8 @@ import pytest
 
 from vetrina.core import DAY, EVENT_COLUMNS, ITEM_COLUMNS, EventLog, Items
 from vetrina.core.errors import ConfigError
-from vetrina.evaluate import OwnFrequency, Popularity, Replay, measure, requests_from_log, tune
+from vetrina.engine import Replay, requests_from_log
+from vetrina.evaluate import OwnFrequency, Popularity, measure, tune
 
 
 def catalogue() -> Items:

@@ -38,9 +38,7 @@ class CumulativeCounts:
         self.first_day, self.n_days = first_day, n_days
 
     @classmethod
-    def count(
-        cls, key: npt.NDArray[np.integer], time: Ints, weight: npt.NDArray[np.floating] | None = None
-    ) -> Self:
+    def count(cls, key: npt.NDArray[np.integer], time: Ints, weight: npt.NDArray[np.floating] | None = None) -> Self:
         """Count events by key and day.
 
         Examples

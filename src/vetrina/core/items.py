@@ -73,7 +73,9 @@ class Items:
         """
         position = self.index.get(item)
         if position is None:
-            raise UnknownItem(f"No item {item!r} in the catalogue of {len(self):,} items.{nearest(item, self.ids[:20000])}")
+            raise UnknownItem(
+                f"No item {item!r} in the catalogue of {len(self):,} items.{nearest(item, self.ids[:20000])}"
+            )
         return position
 
     def positions(self, items: Iterable[str]) -> Codes:

@@ -35,7 +35,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from vetrina.core import DAY, Config, EventKind, EventLog, ItemList, Items, Requests, create
 from vetrina.core.counts import CumulativeCounts
 from vetrina.core.errors import ConfigError, NotFitted
-from vetrina.evaluate.splits import Gains
+from vetrina.engine.replay import Gains
 
 __all__ = ["ALS", "BM25", "Allowed", "Baseline", "ItemKNN", "OwnFrequency", "Popularity"]
 

@@ -23,15 +23,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from vetrina.core import ItemList
-from vetrina.core.errors import ConfigError, DataError, nearest
+from vetrina.core import ItemList, Truth
+from vetrina.core.errors import ConfigError, nearest
 
-__all__ = ["METRICS", "Gain", "Scores", "Truth", "measure"]
+__all__ = ["METRICS", "Gain", "Scores", "measure"]
 
 #: Names of the metrics, in the order in which reports show them.
 METRICS = ("ndcg", "precision", "recall", "f1", "mrr", "hit_rate", "average_precision")
@@ -39,97 +39,6 @@ METRICS = ("ndcg", "precision", "recall", "f1", "mrr", "hit_rate", "average_prec
 Gain = Literal["linear", "exponential"]
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Truth:
-    """What is right for every request of a batch, as one ragged array.
-
-    Attributes
-    ----------
-    offsets : int64 of shape (batch + 1,)
-        The right items of request ``b`` are ``offsets[b]:offsets[b + 1]`` of the flat arrays.
-    item : int32 of shape (n_rows,)
-        Dense item indices, each at most once in a request.
-    gain : float64 of shape (n_rows,)
-        How right, >= 0; 0 means judged and not relevant.
-
-    Raises
-    ------
-    DataError
-        When a gain is negative or not finite, an item is named twice in a request, or the
-        arrays do not fit together.
-
-    Examples
-    --------
-    >>> truth = Truth.from_lists([{4: 1.0, 7: 3.0}, {}])
-    >>> len(truth), truth.item.tolist(), truth.n_relevant.tolist()
-    (2, [4, 7], [2, 0])
-    """
-
-    offsets: Ints
-    item: npt.NDArray[np.int32]
-    gain: Floats
-
-    def __post_init__(self) -> None:
-        if len(self.item) != len(self.gain) or not len(self.offsets) or self.offsets[-1] != len(self.item):
-            raise DataError(
-                f"Truth: {len(self.item)} items, {len(self.gain)} gains and offsets that end at "
-                f"{self.offsets[-1] if len(self.offsets) else 'nothing'} do not fit; give one gain per item "
-                "and offsets that begin at 0 and end at their number."
-            )
-        if len(self.gain) and not (np.isfinite(self.gain).all() and self.gain.min() >= 0):
-            worst = int(np.flatnonzero(~(np.isfinite(self.gain) & (self.gain >= 0)))[0])
-            raise DataError(
-                f"Truth: row {worst} has gain {self.gain[worst]}; a gain is a finite number of 0 or more. "
-                "Drop the row or give it 0."
-            )
-        keys = np.sort(_keys(self.row, self.item, self._span))
-        if np.any(keys[1:] == keys[:-1]):
-            twice = keys[1:][keys[1:] == keys[:-1]][0]
-            raise DataError(
-                f"Truth: request {twice // self._span} names item {twice % self._span - 1} twice; "
-                "give each item one gain per request."
-            )
-
-    @classmethod
-    def from_lists(cls, lists: Sequence[dict[int, float]]) -> Self:
-        """From one mapping of item to gain per request."""
-        offsets = np.concatenate([[0], np.cumsum([len(one) for one in lists])]).astype(np.int64)
-        return cls(
-            offsets,
-            np.array([item for one in lists for item in one], dtype=np.int32),
-            np.array([gain for one in lists for gain in one.values()], dtype=np.float64),
-        )
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    @property
-    def row(self) -> Ints:
-        """Which request each row belongs to: int64 of shape (n_rows,)."""
-        return np.repeat(np.arange(len(self), dtype=np.int64), np.diff(self.offsets))
-
-    @property
-    def n_relevant(self) -> Ints:
-        """Items with a gain above 0, by request: int64 of shape (batch,)."""
-        return np.bincount(self.row[self.gain > 0], minlength=len(self)).astype(np.int64)
-
-    @property
-    def _span(self) -> int:
-        return int(self.item.max(initial=-1)) + 2
-
-    def slice(self, start: int, stop: int) -> Truth:
-        """The truth of requests ``start:stop``."""
-        return self.take(np.arange(len(self))[start:stop])
-
-    def take(self, requests: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> Truth:
-        """The truth of the requests at ``requests`` (indices, or a mask of shape (batch,)), in that order."""
-        chosen = np.arange(len(self))[requests]
-        sizes = np.diff(self.offsets)[chosen]
-        offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        rows = np.repeat(self.offsets[chosen] - offsets[:-1], sizes) + np.arange(offsets[-1])
-        return Truth(offsets, self.item[rows], self.gain[rows])
 
 
 @dataclass(frozen=True)

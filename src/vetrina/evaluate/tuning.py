@@ -11,9 +11,9 @@ import polars as pl
 
 from vetrina.core import EventLog, Items
 from vetrina.core.errors import ConfigError
+from vetrina.engine.replay import Replay
 from vetrina.evaluate.baselines import Baseline
 from vetrina.evaluate.metrics import measure
-from vetrina.evaluate.splits import Replay
 
 __all__ = ["Tuned", "tune"]
 

@@ -57,7 +57,9 @@ class LambdaMART(Ranker):
             When no row was chosen by anyone: there is no order to learn.
         """
         if not (rows.gain > 0).any():
-            raise DataError("The log holds no choice (click, cart, purchase) among the candidates: nothing to learn from.")
+            raise DataError(
+                "The log holds no choice (click, cart, purchase) among the candidates: nothing to learn from."
+            )
         grades, gain = np.unique(rows.gain, return_inverse=True)
         config: LambdaMARTConfig = self.config
         parameters = {
@@ -76,7 +78,9 @@ class LambdaMART(Ranker):
             "force_row_wise": True,
             "verbosity": -1,
         }
-        data = lgb.Dataset(rows.features, label=gain, group=rows.sizes, feature_name=[f"f{place}" for place in range(len(rows.names))])
+        data = lgb.Dataset(
+            rows.features, label=gain, group=rows.sizes, feature_name=[f"f{place}" for place in range(len(rows.names))]
+        )
         # Names of attributes may hold what LightGBM's own format cannot: the trees know numbers.
         self._keep(lgb.train(parameters, data, num_boost_round=config.trees), list(rows.names))
         return self

@@ -6,5 +6,6 @@ from vetrina.retrieve.item_item import ItemItem
 from vetrina.retrieve.lexical import Lexical
 from vetrina.retrieve.merge import merge
 from vetrina.retrieve.popular import Popular
+from vetrina.retrieve.vector import PhotoVector, TextVector, Vector
 
-__all__ = ["History", "ItemItem", "Lexical", "Popular", "Retriever", "merge"]
+__all__ = ["History", "ItemItem", "Lexical", "PhotoVector", "Popular", "Retriever", "TextVector", "Vector", "merge"]

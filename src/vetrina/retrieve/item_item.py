@@ -28,7 +28,9 @@ class ItemItemConfig(Config):
     similarity: Literal["cosine", "bm25", "tfidf"] = "cosine"
     neighbours: int = Field(default=200, ge=1, description="Similar items kept for each item.")
     half_life_days: float = Field(default=30.0, gt=0, description="An event of this age counts half.")
-    search_sessions: bool = Field(default=True, description="Also learn from views and clicks, not from purchases alone.")
+    search_sessions: bool = Field(
+        default=True, description="Also learn from views and clicks, not from purchases alone."
+    )
 
 
 #: How much an event of each kind says about a shopper's interest.

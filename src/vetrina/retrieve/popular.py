@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from vetrina.core import DAY, Config, EventKind, EventLog, ItemList, Items, Requests, register
+from vetrina.core import DAY, Config, EventLog, ItemList, Items, Requests, register
 from vetrina.core.counts import CumulativeCounts
 from vetrina.retrieve.base import Allowed, Found, Retriever, top_k
 

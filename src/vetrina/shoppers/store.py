@@ -30,9 +30,7 @@ CREATE INDEX IF NOT EXISTS by_shopper ON events (shopper, time, id);
 CREATE INDEX IF NOT EXISTS by_live ON events (live, time);
 """
 _COLUMNS = tuple(EVENT_COLUMNS)
-_INSERT = (
-    f"INSERT INTO events ({', '.join(_COLUMNS)}, live) VALUES ({', '.join('?' * len(_COLUMNS))}, ?)"
-)
+_INSERT = f"INSERT INTO events ({', '.join(_COLUMNS)}, live) VALUES ({', '.join('?' * len(_COLUMNS))}, ?)"
 # Only what says something of a taste enters a window: searches and impressions name no choice.
 _IN_WINDOW = f"item IS NOT NULL AND kind NOT IN ('{EventKind.impression.name}', '{EventKind.search.name}')"
 
@@ -88,7 +86,9 @@ class WindowStore:
 
         They are visible to every later read, of any process.
         """
-        missing = [pl.lit(None, dtype=EVENT_COLUMNS[name]).alias(name) for name in _COLUMNS if name not in events.columns]
+        missing = [
+            pl.lit(None, dtype=EVENT_COLUMNS[name]).alias(name) for name in _COLUMNS if name not in events.columns
+        ]
         rows = events.with_columns(missing).select(*_COLUMNS, pl.lit(int(live))).rows()
         with self._connection() as connection:
             connection.executemany(_INSERT, rows)
@@ -97,7 +97,9 @@ class WindowStore:
     def replace_copied(self, events: pl.DataFrame, size: int) -> None:
         """Replace what was copied from the shop's files by each shopper's last ``size`` events of ``events``."""
         kinds = [EventKind.impression.name, EventKind.search.name]
-        kept = events.filter(pl.col("item").is_not_null(), ~pl.col("kind").is_in(kinds)).sort("time", maintain_order=True)
+        kept = events.filter(pl.col("item").is_not_null(), ~pl.col("kind").is_in(kinds)).sort(
+            "time", maintain_order=True
+        )
         kept = kept.group_by("shopper", maintain_order=True).tail(size)
         rows = kept.select(*_COLUMNS, pl.lit(0)).rows()
         with self._connection() as connection:

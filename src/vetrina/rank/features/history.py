@@ -71,9 +71,7 @@ class History(FeatureFamily):
 class _Sums:
     """Sums and minima of window events over each (request, item) pair of the lists."""
 
-    def __init__(
-        self, row: npt.NDArray[np.int32], item: npt.NDArray[np.int32], n_items: int, lists: ItemList
-    ) -> None:
+    def __init__(self, row: npt.NDArray[np.int32], item: npt.NDArray[np.int32], n_items: int, lists: ItemList) -> None:
         place = row.astype(np.int64) * n_items + item
         self.places, self.inverse = np.unique(place, return_inverse=True)
         wanted = lists.row.astype(np.int64) * n_items + lists.item

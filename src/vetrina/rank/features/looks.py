@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from vetrina.core import Config, EventLog, ItemList, Items, Requests, register
+from vetrina.core import Config, ItemList, Items, Requests, register
 from vetrina.rank.features.base import FeatureFamily
 
 __all__ = ["Looks", "LooksConfig"]
@@ -82,9 +82,7 @@ def _known(values: Floats) -> Floats:
     return np.where(values < -1.5, np.nan, values).astype(np.float32)
 
 
-def _cosine(
-    query: Floats, vectors: Floats, row: npt.NDArray[np.int32], item: npt.NDArray[np.int32]
-) -> Floats:
+def _cosine(query: Floats, vectors: Floats, row: npt.NDArray[np.int32], item: npt.NDArray[np.int32]) -> Floats:
     """Cosine of rows of ``query`` and of ``vectors`` (unit length or zero); NaN where the query is zero."""
     query = np.asarray(query, dtype=np.float32)
     length = np.linalg.norm(query, axis=1, keepdims=True)

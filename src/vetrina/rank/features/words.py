@@ -54,7 +54,9 @@ class Words(FeatureFamily):
         found = np.diff(self.all_.indptr)
         self.idf_ = np.log1p((n_items - found + 0.5) / (found + 0.5)).astype(np.float32)
         self.title_length_ = np.array([max(len(set(title)), 1) for title in titles], dtype=np.float32)
-        self.first_ = np.array([self.vocabulary_.get(title[0], -1) if title else -1 for title in titles], dtype=np.int32)
+        self.first_ = np.array(
+            [self.vocabulary_.get(title[0], -1) if title else -1 for title in titles], dtype=np.int32
+        )
         return self.bind(items)
 
     def terms(self, text: str) -> list[int]:
@@ -93,9 +95,7 @@ class Words(FeatureFamily):
         columns[rows, 8] = self._category_intent(some, bm25)
         return columns
 
-    def _query_matrices(
-        self, requests: Requests, lengths: Floats
-    ) -> tuple[sparse.csr_array, sparse.csr_array, Floats]:
+    def _query_matrices(self, requests: Requests, lengths: Floats) -> tuple[sparse.csr_array, sparse.csr_array, Floats]:
         """(idf of each request's words, their presence, idf mass of its unknown words)."""
         place, term = [], []
         unknown = np.zeros(len(requests), dtype=np.float32)
@@ -131,7 +131,9 @@ class Words(FeatureFamily):
         super().save(folder)
         for name, matrix in (("title", self.title_), ("all", self.all_)):
             sparse.save_npz(folder / f"{name}.npz", matrix)
-        (folder / "vocabulary.json").write_text(json.dumps(list(self.vocabulary_), ensure_ascii=False), encoding="utf-8")
+        (folder / "vocabulary.json").write_text(
+            json.dumps(list(self.vocabulary_), ensure_ascii=False), encoding="utf-8"
+        )
 
     @classmethod
     def load(cls, folder: Path) -> Self:

@@ -15,7 +15,7 @@ export function el(tag, options = {}, ...children) {
     if (typeof value === "function") node.addEventListener(name, value);
     else node.setAttribute(name, value === true ? "" : value);
   }
-  node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== ""));
+  node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== "" && child !== false));
   return node;
 }
 
@@ -81,18 +81,26 @@ export function moveBadge(move) {
     el("span", { "aria-hidden": "true" }, `${up ? "▲" : "▼"}${Math.abs(move)}`), el("span", { class: "hidden" }, words));
 }
 
+// What says most about this shopper; words and popularity would be the same for everybody.
+const PERSONAL = ["looks", "people", "history", "taste", "price"];
+const CLEAR = 0.05;
+
+function because(reasons) {
+  const told = reasons.find((one) => PERSONAL.includes(one.kind) && one.share >= CLEAR) || reasons[0];
+  return told && told.share > SMALL ? el("p", { class: "because" }, told.text) : null;
+}
+
 export function card(product, { currency, move, elsewhere, open, why }) {
   const price = money(product.price, currency);
-  const best = product.reasons[0];
   return el("li", { class: "card", "data-item": product.item },
     el("button", { class: "open", type: "button", click: open, "aria-label": `${product.title || product.item}${price ? `, ${price}` : ""}: open` },
       photo(product), el("span", { class: "place", "aria-hidden": "true" }, String(product.position)), moveBadge(move)),
     el("div", { class: "about" },
       product.brand && el("p", { class: "brand" }, product.brand),
       el("h3", {}, shortTitle(product)),
-      el("p", { class: "price" }, price || "Price on request"),
+      price && el("p", { class: "price" }, price),
       elsewhere && el("p", { class: "elsewhere" }, elsewhere),
-      best && best.share > SMALL && el("p", { class: "because" }, best.text),
+      because(product.reasons),
       el("button", { class: "why", type: "button", click: why, "aria-haspopup": "dialog" }, "Why this?")));
 }
 

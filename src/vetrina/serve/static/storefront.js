@@ -38,7 +38,7 @@ function toast(text, kind = "error") {
   $("toasts").replaceChildren(note);
   // A toast inside an open dialog's top layer would be hidden behind it.
   ($("panel").open ? $("panel") : document.body).append($("toasts"));
-  setTimeout(() => note.remove(), kind === "error" ? 10000 : 4000);
+  setTimeout(() => note.remove(), kind === "error" ? 10000 : 6000);
 }
 
 const guarded = (work) => async (...given) => {
@@ -66,7 +66,7 @@ function drawChips() {
   const moved = document.activeElement?.name === "as";
   $("chips").replaceChildren(...state.shoppers.map((shopper) => el("label", { class: "chip" },
     el("input", {
-      type: "radio", name: "as", value: shopper.id, checked: shopper.id === chosen,
+      title: shopper.summary, type: "radio", name: "as", value: shopper.id, checked: shopper.id === chosen,
       change: () => choose(0, shopper.id),
     }),
     avatar(shopper), el("span", { class: "who-name" }, el("strong", {}, shopper.name), el("span", {}, shopper.summary)))));
@@ -187,8 +187,9 @@ function drawList(side, number) {
   animate(grid, cards);
   const moved = [...moves.values()].filter((move) => move !== 0).length;
   const changed = side.after && `Ranked anew after ${side.after}: ${moved || "none"} of ${order.length} products moved.`;
-  if (changed && side.told !== ranking) toast(changed, "done");
-  else $("status").textContent = `${order.length} products for ${shopper.name}.`;
+  const unseen = head.getBoundingClientRect().bottom < 0;
+  if (changed && unseen && side.told !== ranking) toast(changed, "done");
+  else $("status").textContent = changed || `${order.length} products for ${shopper.name}.`;
   side.told = ranking;
   head.replaceChildren(el("div", {}, el("h1", {}, title(side)), state.compare ? picker(side, number) : null),
     el("p", { class: "basis" }, basis(side)), changed ? el("p", { class: "changed" }, changed) : "",
@@ -211,7 +212,8 @@ function basis(side) {
     return `${shared} of ${side.ranking.results.length} products are on both lists.`;
   }
   if (!side.ranking.personal) return "Nothing is known of this shopper: the order is the same for every stranger.";
-  return "Ranked by what this shopper did lately, the words asked for, looks, price and what others choose.";
+  const known = state.shop.simulated && side.shopper.summary ? `Simulated taste: ${side.shopper.summary}. ` : "";
+  return `${known}Ranked by what ${side.shopper.stranger ? "you" : side.shopper.name} did lately, the words asked for, looks, price and what others choose.`;
 }
 
 function picker(side, number) {
@@ -308,7 +310,7 @@ const openProduct = guarded(async (product, number) => {
   show(el("div", { class: "hero" }, photo(about, about.title), el("div", {},
     about.brand && el("p", { class: "brand" }, about.brand),
     el("h2", { id: "panel-title" }, shortTitle(about)),
-    el("p", { class: "price" }, money(about.price, state.shop.currency) || "Price on request"),
+    el("p", { class: "price" }, money(about.price, state.shop.currency)),
     el("p", { class: about.in_stock ? "stock" : "stock none" }, about.in_stock ? "In stock" : "Sold out"),
     el("div", { class: "actions" },
       el("button", { class: "primary", type: "button", click: act("cart", "Put in the cart.", { quantity: 1, ...price }) }, "Add to cart"),

@@ -1,0 +1,43 @@
+"""What all tests share: deterministic Hypothesis, the real data where there is some, facts for the summary."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# The same examples each time: a failure that comes and goes helps nobody. No
+# deadline: how fast a machine is says nothing about whether the code is right.
+settings.register_profile("vetrina", derandomize=True, deadline=None, database=None)
+settings.load_profile("vetrina")
+
+_FACTS = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_FACTS] = []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if config.stash[_FACTS]:
+        terminalreporter.section("measured, not judged")
+        for fact in config.stash[_FACTS]:
+            terminalreporter.write_line(fact)
+
+
+@pytest.fixture
+def report(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Say something measured at the end of the run, such as a time, that no test should depend on."""
+    return request.config.stash[_FACTS].append
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data sets that ``VETRINA_DATA`` names; tests that need it are skipped without."""
+    folder = os.environ.get("VETRINA_DATA", "")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("VETRINA_DATA does not name the folder of real data sets")
+    return Path(folder)
