@@ -1,4 +1,3 @@
-# ruff: noqa: D103, T201
 """How good and how fast the encoders are, on real products.
 
     VETRINA_DATA=... python benchmarks/encode.py [photo] [text]

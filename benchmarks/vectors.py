@@ -1,4 +1,3 @@
-# ruff: noqa: D103, T201
 """Which index for nearest vectors: build time, latency, recall, size, and what a strict filter costs.
 
     VETRINA_DATA=... python benchmarks/vectors.py [n_items ...]

@@ -295,7 +295,12 @@ def _items(
     photos, bad = _photos(grouped, images, name, notes, shown)
     empty: dict[str, pl.Expr | pl.Series] = {column: pl.lit(None, dtype) for column, dtype in ITEM_COLUMNS.items()}
     words = {column: pl.lit("") for column in ("description", "category", "brand", "colour")}
-    filled = {"item": pl.col("item_id"), "title": pl.col("title"), "photo": photos, "in_stock": pl.lit(value=True)}
+    filled: dict[str, pl.Expr | pl.Series] = {
+        "item": pl.col("item_id"),
+        "title": pl.col("title"),
+        "photo": photos,
+        "in_stock": pl.lit(value=True),
+    }
     return Items(grouped.select(**{**empty, **words, **filled})), reviews, bad
 
 

@@ -65,14 +65,14 @@ def analyse(text: str) -> list[str]:
 
 
 def clean_query(text: str) -> str:
-    """A query as it may be used: control characters out, spaces folded, length bounded.
+    r"""A query as it may be used: control characters out, spaces folded, length bounded.
 
     A query longer than :data:`MAX_QUERY_CHARACTERS` is cut there, at a space
     where there is one: what a shopper pasted still finds something.
 
     Examples
     --------
-    >>> clean_query("  black\\x00  shoes ")
+    >>> clean_query("  black\x00  shoes ")
     'black shoes'
     """
     text = " ".join(_CONTROL.sub(" ", text).split())

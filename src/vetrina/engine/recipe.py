@@ -352,9 +352,7 @@ def _learn(data: Interactions, held: Held, items: Items, config: RecipeConfig) -
         why = "" if config.model == model else f", as there are too few liked rows to learn from ({liked:,})"
         weights = {name: weight for name, weight in MATCH_WEIGHTS.items() if name in rows.names}
         return cast(Ranker, create("ranker", model, {"weights": weights})).fit(rows), f"match score{why}"
-    options: dict[str, Any] = {"network": {"seed": config.seed}, "lambdamart": _trees(len(rows.gain), config.seed)}[
-        model
-    ]
+    options: dict[str, Any] = {"seed": config.seed} if model == "network" else _trees(len(rows.gain), config.seed)
     ranker = cast(Ranker, create("ranker", model, options)).fit(rows)
     name = {"lambdamart": "LambdaMART", "network": "a network of one hidden layer"}[model]
     return ranker, f"{name}, learned from {liked:,} liked rows beside {len(rows.gain) - liked:,} others"

@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vetrina.core import ItemList, Truth
-from vetrina.core.errors import ConfigError, nearest
+from vetrina.core.errors import ConfigError, DataError, nearest
 
 __all__ = ["METRICS", "Gain", "Scores", "measure"]
 

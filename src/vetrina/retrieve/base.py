@@ -53,7 +53,7 @@ class Retriever(Component):
         raise NotImplementedError
 
     def score(self, requests: Requests, lists: ItemList) -> npt.NDArray[np.float32]:
-        """This source's score of given (request, item) rows: float32 of shape (n_rows,)."""
+        """The source's score of given (request, item) rows: float32 of shape (n_rows,)."""
         raise NotImplementedError
 
 

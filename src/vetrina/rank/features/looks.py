@@ -87,4 +87,4 @@ def _cosine(query: Floats, vectors: Floats, row: npt.NDArray[np.int32], item: np
     query = np.asarray(query, dtype=np.float32)
     length = np.linalg.norm(query, axis=1, keepdims=True)
     unit = np.where(length > 0, query / np.where(length > 0, length, 1), np.nan)
-    return np.einsum("ij,ij->i", unit[row], vectors[item]).astype(np.float32)
+    return np.asarray(np.einsum("ij,ij->i", unit[row], vectors[item]), dtype=np.float32)

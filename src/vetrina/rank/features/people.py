@@ -19,8 +19,10 @@ class People(FeatureFamily):
     names_ = ["item_item", "item_item_of_best"]
 
     def compute(self, requests: Requests, lists: ItemList) -> npt.NDArray[np.float32]:
-        affinity = lists.columns.get("item_item")
-        if affinity is None:
+        column = lists.columns.get("item_item")
+        if column is None:
             return np.full((len(lists.item), 2), np.nan, dtype=np.float32)
-        affinity = np.maximum(np.nan_to_num(np.asarray(affinity, dtype=np.float32)), np.float32(0))
+        affinity: npt.NDArray[np.float32] = np.maximum(
+            np.nan_to_num(np.asarray(column, dtype=np.float32)), np.float32(0)
+        )
         return np.stack([np.log1p(affinity), by_group_max(affinity, lists)], axis=1)
