@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from vetrina.core import EventKind, ItemList, Requests
+from vetrina.core import EventKind, ItemList, Items, Requests
+from vetrina.core.items import document_texts
 from vetrina.core.text import analyse, words
 from vetrina.engine.engine import Engine, Ranked
 
@@ -57,7 +58,7 @@ def explain(engine: Engine, requests: Requests, ranked: Ranked) -> list[list[Rea
     table = np.stack(
         [shares[:, [at for at, group in enumerate(groups) if group == name]].sum(axis=1) for name in told], axis=1
     )
-    evidence = _Evidence(engine, requests, ranked)
+    evidence = _Evidence(engine, requests, ranked, shares)
     reasons: list[list[Reason]] = []
     for row in range(len(ranked.lists.item)):
         one = []
@@ -72,12 +73,14 @@ def explain(engine: Engine, requests: Requests, ranked: Ranked) -> list[list[Rea
 class _Evidence:
     """What the reasons of one batch rest on."""
 
-    def __init__(self, engine: Engine, requests: Requests, ranked: Ranked) -> None:
+    def __init__(self, engine: Engine, requests: Requests, ranked: Ranked, shares: Floats) -> None:
         self.engine, self.requests, self.lists = engine, requests, ranked.lists
-        self.features = ranked.features
+        self.features, self.shares = ranked.features, shares
         self.place = {name: at for at, name in enumerate(engine.feature_names)}
-        self.shares: Floats = engine.ranker.contributions(ranked.features)
+        self.tastes = [name for name in self.place if name.startswith("taste_")]
         self.row = ranked.lists.row
+        self.texts = _texts(engine.items, requests, ranked.lists)
+        self.terms = [_terms(query.text) for query in requests.queries]
         self.nearest = _nearest(engine, requests, ranked.lists)
         source = engine.sources.get("item_item")
         strongest: Callable[[Requests, ItemList], npt.NDArray[np.int32]] | None = getattr(source, "strongest", None)
@@ -99,10 +102,8 @@ class _Evidence:
         query = self.requests.queries[self.row[row]].text
         if not query:
             return "No words were asked for", {}
-        items, item = self.engine.items, self.lists.item[row]
-        have = set(analyse(" ".join(str(items.table[c][int(item)]) for c in ("title", "category", "brand", "colour"))))
-        have |= set(analyse(str(items.table["description"][int(item)])))
-        matched = [word for word in dict.fromkeys(words(query)) if have.intersection(analyse(word))]
+        have = set(analyse(self.texts[int(self.lists.item[row])]))
+        matched = [word for word, terms in self.terms[self.row[row]].items() if have.intersection(terms)]
         if matched:
             said = "Matches" if favours else "Matches only partly:"
             return f"{said} “{' '.join(matched)}”", {"matched": matched}
@@ -150,8 +151,7 @@ class _Evidence:
         return "You have not met it before", {}
 
     def _taste(self, row: int, favours: bool) -> tuple[str, dict[str, Any]]:
-        names = [name for name in self.place if name.startswith("taste_")]
-        known = [name for name in names if np.isfinite(self.value(row, name))]
+        known = [name for name in self.tastes if np.isfinite(self.value(row, name))]
         if not known:
             return "Nothing known of its kind", {}
         shares = {name: float(self.shares[row, self.place[name]]) for name in known}
@@ -159,7 +159,8 @@ class _Evidence:
         column = best.removeprefix("taste_")
         value = str(self.engine.items.table[column][int(self.lists.item[row])])
         shown = value.rsplit(" > ", 1)[-1]
-        if not len(self.requests.windows.slice(int(self.row[row]), int(self.row[row]) + 1).item):
+        offsets, request = self.requests.windows.offsets, int(self.row[row])
+        if offsets[request] == offsets[request + 1]:
             return f"{column.capitalize()}: {shown}", {column: value}
         said = "You often choose" if favours else "You rarely choose"
         return f"{said} {column} {shown}", {column: value}
@@ -212,6 +213,18 @@ _DID = {
     int(EventKind.rate): "rated",
     int(EventKind.hide): "hid",
 }
+
+
+def _texts(items: Items, requests: Requests, lists: ItemList) -> dict[int, str]:
+    """What is written of the items that answer a request with words; the words are looked up in it."""
+    asked = np.array([bool(query.text) for query in requests.queries], dtype=bool)
+    wanted = np.unique(lists.item[asked[lists.row]])
+    return dict(zip(wanted.tolist(), document_texts(Items(items.table[wanted])), strict=True))
+
+
+def _terms(text: str) -> dict[str, list[str]]:
+    """The distinct words of a query, as they were written, and the index terms of each."""
+    return {word: analyse(word) for word in words(text)}
 
 
 def _nearest(engine: Engine, requests: Requests, lists: ItemList) -> npt.NDArray[np.int32]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -67,8 +68,19 @@ def finish(lists: ItemList, items: Items, config: PolicyConfig, k: int) -> ItemL
     return lists.take(np.flatnonzero(place < k))
 
 
+#: Codes of :func:`_same` by catalogue and columns: working them out takes as long as ranking a page.
+_codes: WeakKeyDictionary[Items, dict[tuple[str, ...], npt.NDArray[np.int64]]] = WeakKeyDictionary()
+
+
 def _same(items: Items, columns: Sequence[str]) -> npt.NDArray[np.int64]:
     """A code that equal items share. Items without a word in any of these columns are not equal, but unknown."""
+    known = _codes.setdefault(items, {})
+    if tuple(columns) not in known:
+        known[tuple(columns)] = _count_same(items, columns)
+    return known[tuple(columns)]
+
+
+def _count_same(items: Items, columns: Sequence[str]) -> npt.NDArray[np.int64]:
     names = [name for name in columns if name in items.table.columns]
     code = items.table.select(pl.struct(names).rank("dense").cast(pl.Int64)).to_series().to_numpy()
     texts = [name for name in names if items.table.schema[name] == pl.String()]
