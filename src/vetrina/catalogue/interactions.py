@@ -20,7 +20,7 @@ import polars as pl
 from vetrina.catalogue.cells import booleans, clean, epoch_seconds, numbers, plain_ids
 from vetrina.catalogue.photos import check_photos
 from vetrina.catalogue.tables import QUARANTINE_COLUMNS, ROW, Table, read_table
-from vetrina.core.errors import DataError, MissingColumn, MissingFile, TooManyBadRows, nearest
+from vetrina.core.errors import ConfigError, DataError, MissingColumn, MissingFile, TooManyBadRows, nearest
 from vetrina.core.items import ITEM_COLUMNS, Items
 from vetrina.core.progress import Progress, Silent
 
@@ -112,6 +112,8 @@ def read_interactions(
         When more than half of the rows are unusable.
     DataError
         When no usable row is left, or the file cannot be read.
+    ConfigError
+        When ``liked_from`` is not a finite number.
 
     Examples
     --------
@@ -123,6 +125,8 @@ def read_interactions(
     (['ana', 'bo'], ['mug'], [1.0, 0.0], ['the rating is not a number'])
     """
     shown = progress or Silent()
+    if liked_from is not None and not np.isfinite(liked_from):
+        raise ConfigError(f"liked_from: a rating to begin at is a finite number. Got {liked_from}.")
     if images is not None and not images.is_dir():
         parent = images.parent if images.parent.is_dir() else Path()
         hint = nearest(images.name, [one.name for one in parent.iterdir() if one.is_dir()])

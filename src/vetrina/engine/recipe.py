@@ -37,6 +37,7 @@ Mask = npt.NDArray[np.bool_]
 
 _CELLS = 1_000_000  # pairs of user and item described at a time
 _ENOUGH = 100  # liked rows from which a model is learned
+_FEW = 50_000  # rows below which one thread learns faster than several
 
 #: The match score, for files too small to learn from: every term is a similarity or a share.
 MATCH_WEIGHTS = {"cosine": 1.0, "pearson": 0.5, "nearness": 0.5, "people": 1.0, "popularity": 0.5, "rating": 0.25}
@@ -359,7 +360,7 @@ def _learn(data: Interactions, held: Held, items: Items, config: RecipeConfig) -
 
 
 def _trees(n_rows: int, seed: int) -> dict[str, float]:
-    """Few and coarse trees for few rows."""
+    """Few and coarse trees for few rows; so few that several threads would only wait for one another."""
     leaf = int(np.clip(n_rows // 100, 10, 100))
     return {
         "trees": 100,
@@ -368,6 +369,7 @@ def _trees(n_rows: int, seed: int) -> dict[str, float]:
         "min_rows_in_leaf": leaf,
         "feature_share": 1,
         "seed": seed,
+        "threads": 1 if n_rows < _FEW else 0,
     }
 
 
