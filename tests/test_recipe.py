@@ -342,8 +342,8 @@ def test_missing_label_takes_the_rating_and_a_label_goes_before_it(rank: Rank, t
     assert any("rating of 3.5 or more" in note for note in rank(file, "--json").json()["notes"])
     assert sum(read_interactions(file).gain > 0) == 5
     assert sum(read_interactions(file, liked_from=5).gain > 0) == 3
-    labelled = write(tmp_path / "labelled.csv", [[*row, "no"] for row in SMALL[:1]] + [[*row, ""] for row in SMALL[1:]],
-                     [*SHORT, "label"])  # fmt: skip
+    rows: list[list[Any]] = [[*row, "" if place else "no"] for place, row in enumerate(SMALL)]
+    labelled = write(tmp_path / "labelled.csv", rows, [*SHORT, "label"])
     assert sum(read_interactions(labelled).gain > 0) == 4
     only = write(tmp_path / "only.csv", [["ana", "m1", 1], ["bo", "m1", 0]], ["user_id", "item_id", "label"])
     assert sorted(read_interactions(only).gain.tolist()) == [0, 1]
@@ -371,7 +371,7 @@ def test_columns_that_may_be_missing_are_asked_after(rank: Rank, tmp_path: Path)
 
 
 def test_ratings_out_of_range_are_set_aside_with_their_rows(rank: Rank, tmp_path: Path) -> None:
-    good = [[f"u{n % 6}", f"m{n}", 1 + n % 5, "cup"] for n in range(30)]
+    good: list[list[Any]] = [[f"u{n % 6}", f"m{n}", 1 + n % 5, "cup"] for n in range(30)]
     bad = [["u0", "m1", 50, "cup"], ["u1", "m2", -1, "cup"], ["u2", "m3", "nan", "cup"], ["u3", "m4", "", "cup"],
            ["u4", "m5", "five", "cup"], ["", "m6", 5, "cup"], ["u5", "", 5, "cup"]]  # fmt: skip
     answer = rank(write(tmp_path / "x.csv", [*good, *bad], SHORT), "--json").json()
@@ -434,6 +434,22 @@ def test_photos_that_cannot_be_read_are_set_aside_and_the_rest_is_used(rank: Ran
     assert any("leads out of the folder" in one["reason"] for one in answer["quarantine"])
     assert answer["rows"] == len(rows), "an item without a photo is still an item"
     assert "photo" in answer["modalities"]
+
+
+def test_a_taste_that_only_photos_show_is_found_in_them(rank: Rank, tmp_path: Path) -> None:
+    rows: list[list[Any]] = []
+    for n in range(24):
+        name = draw(tmp_path / "photos", f"{n}.png", list(COLOURS.values())[n % 3], n // 3 % 4)
+        # Half of the items are liked by the one who likes their colour; the others nobody likes.
+        rows.append([list(COLOURS)[n % 3] if n < 12 else "nobody", f"m{n:02d}", 5 if n < 12 else 1, name])
+    file = write(tmp_path / "x.csv", rows, ["user_id", "item_id", "rating", "image"])
+    answer = rank(file, "--images", tmp_path / "photos", "--held-out", 0, "-k", 4, "--json").json()
+    assert set(answer["modalities"]) == {"photo", "fused"}
+    unliked = {f"m{n:02d}": list(COLOURS)[n % 3] for n in range(12, 24)}
+    for one in answer["ranked"]:
+        if one["user_id"] != "nobody":
+            found = [unliked.get(item["item_id"]) for item in one["items"] if item["item_id"] in unliked]
+            assert found[:3] == [one["user_id"]] * 3, one
 
 
 def test_photos_in_the_wrong_folder_or_none(rank: Rank, tmp_path: Path) -> None:
