@@ -372,8 +372,15 @@ def test_columns_that_may_be_missing_are_asked_after(rank: Rank, tmp_path: Path)
 
 def test_ratings_out_of_range_are_set_aside_with_their_rows(rank: Rank, tmp_path: Path) -> None:
     good: list[list[Any]] = [[f"u{n % 6}", f"m{n}", 1 + n % 5, "cup"] for n in range(30)]
-    bad: list[list[Any]] = [["u0", "m1", 50, "cup"], ["u1", "m2", -1, "cup"], ["u2", "m3", "nan", "cup"], ["u3", "m4", "", "cup"],
-           ["u4", "m5", "five", "cup"], ["", "m6", 5, "cup"], ["u5", "", 5, "cup"]]  # fmt: skip
+    bad: list[list[Any]] = [
+        ["u0", "m1", 50, "cup"],
+        ["u1", "m2", -1, "cup"],
+        ["u2", "m3", "nan", "cup"],
+        ["u3", "m4", "", "cup"],
+        ["u4", "m5", "five", "cup"],
+        ["", "m6", 5, "cup"],
+        ["u5", "", 5, "cup"],
+    ]
     answer = rank(write(tmp_path / "x.csv", [*good, *bad], SHORT), "--json").json()
     assert answer["rows"] == 30
     found = {one["row"]: (one["column"], one["reason"]) for one in answer["quarantine"]}
