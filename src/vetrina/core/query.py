@@ -127,5 +127,9 @@ class Requests:
 
     @property
     def age(self) -> npt.NDArray[np.float32]:
-        """Age in days of every event of the windows at the time of its request."""
-        return ((self.now[self.windows.row] - self.windows.time) / 86_400).astype(np.float32)
+        """Age in days of every event of the windows at the time of its request.
+
+        An event dated after the request, by a clock that is ahead, is new: weights that halve
+        with age would double without end.
+        """
+        return (np.maximum(self.now[self.windows.row] - self.windows.time, 0) / 86_400).astype(np.float32)

@@ -7,6 +7,7 @@ import json
 import shutil
 import time
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import cast
 
@@ -15,8 +16,8 @@ import numpy.typing as npt
 import polars as pl
 
 from vetrina.core import Items, Progress, component_class
-from vetrina.core.errors import SnapshotError
 from vetrina.encode.base import Encoder
+from vetrina.engine.checksum import file_checksum
 from vetrina.engine.config import EncoderConfig, ShopConfig
 from vetrina.vectors.fuse import fuse
 from vetrina.vectors.reduce import PCA
@@ -36,6 +37,8 @@ class Encoded:
         With vectors of every modality, and "fused".
     encoders : dict of modality to Encoder
     counts : dict of modality to {"items", "encoded", "reused", "missing", "learned"}
+        Items are encoded, or reuse a vector (of an earlier build, or of an item of equal content), or
+        lack the modality; "learned" is 1 where the encoder learned anew.
     seconds : float
     """
 
@@ -47,6 +50,10 @@ class Encoded:
 
 def encode_items(items: Items, root: Path, media: Path, config: ShopConfig, progress: Progress) -> Encoded:
     """Encode what has not been encoded before, fuse the modalities, reduce.
+
+    Vectors therefore depend on what their encoder learned from, which may be an earlier state of
+    the catalogue, up to ``build.refit_share`` away. Without the folder ``media`` they depend on
+    the catalogue alone.
 
     Parameters
     ----------
@@ -77,16 +84,30 @@ def encode_items(items: Items, root: Path, media: Path, config: ShopConfig, prog
 
 
 def _digest(choice: EncoderConfig) -> str:
-    text = json.dumps([choice.encoder, choice.options], sort_keys=True)
+    """What vectors depend on besides contents: the encoder, all its options, and the version of its code."""
+    cls = component_class("encoder", choice.encoder)
+    options = cls.config_type.parse(choice.options, f"encoder.{choice.encoder}").model_dump(mode="json")
+    package = cls.__module__.partition(".")[0]
+    try:
+        code = f"{package} {version(package)}"
+    except PackageNotFoundError:
+        code = package
+    text = json.dumps([choice.encoder, options, code], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 
 class _Cache:
-    """One encoder and the vectors it has made, by content hash."""
+    """One encoder and the vectors it has made, by content hash.
+
+    An encoder learns from the whole catalogue. It is kept while it has seen most of what is asked
+    for, so that one changed product costs one product; vectors of one encoder are comparable, and
+    those of two are not, so all are made again once it has learned anew.
+    """
 
     def __init__(self, folder: Path, choice: EncoderConfig, refit_share: float) -> None:
         self.folder, self.choice, self.refit_share = folder, choice, refit_share
         self.encoder: Encoder | None = None
+        self.learned: set[str] = set()
 
     def encode(
         self, items: Items, root: Path, modality: str, progress: Progress
@@ -100,14 +121,14 @@ class _Cache:
         if not present.any():
             return None, count
         known, table = self._read(cls)
-        old = known.index_of_all(wanted)
-        # An encoder learns from the whole catalogue. It is kept while most of what is asked
-        # for was already there, so that one changed product costs one product.
-        if self.encoder is None or (old[present] < 0).mean() > self.refit_share:
+        # Counted since it learned, not since the last build: many small changes are a large one.
+        unseen = np.mean([key not in self.learned for key in keys if key])
+        if self.encoder is None or unseen > self.refit_share:
             with progress.step(f"Learning the {modality} encoder"):
                 self.encoder = encoder.fit(items, contents, progress)
-            known, table, old = _Keys([]), np.empty((0, 0), dtype=np.float32), np.full(len(items), -1)
+            known, table, self.learned = _Keys([]), np.empty((0, 0), dtype=np.float32), set(keys) - {""}
             count["learned"] = 1
+        old = known.index_of_all(wanted)
         rows = np.flatnonzero(present & (old < 0))
         fresh = wanted.gather(rows).to_list()
         # Equal contents are encoded once.
@@ -116,11 +137,14 @@ class _Cache:
             made = self._transform([contents[row] for row in first.values()], modality, progress)
             table = np.concatenate([table, made]) if len(table) else made
             known = _Keys([*known.keys, *first])
-        count["encoded"], count["reused"] = len(first), int(present.sum()) - len(rows)
+        count["encoded"], count["reused"] = len(first), int(present.sum()) - len(first)
         place = known.index_of_all(wanted)
         result = np.where(place[:, None] >= 0, table[np.maximum(place, 0)], 0).astype(np.float32)
-        if first or count["learned"]:
-            self._write(_Keys(known.keys), table)
+        if first:
+            if len(table) > 2 * len(items):  # mostly vectors of what is no longer there
+                used = np.unique(place[present])
+                known, table = _Keys([known.keys[at] for at in used]), table[used]
+            self._write(known, table)
         return result, count
 
     def _transform(self, contents: list[object], modality: str, progress: Progress) -> Floats:
@@ -134,17 +158,20 @@ class _Cache:
         return np.concatenate(parts)
 
     def _read(self, cls: type[Encoder]) -> tuple[_Keys, Floats]:
-        if not (self.folder / "keys.parquet").exists():
-            return _Keys([]), np.empty((0, 0), dtype=np.float32)
+        nothing = _Keys([]), np.empty((0, 0), dtype=np.float32)
         try:
-            self.encoder = cls.load(self.folder / "encoder")
-            keys = pl.read_parquet(self.folder / "keys.parquet")["key"].to_list()
-            table = np.load(self.folder / "vectors.npy", allow_pickle=False)
-        except (OSError, ValueError, SnapshotError, pl.exceptions.PolarsError):
-            # A damaged cache costs time, not a build: learn anew.
-            self.encoder = None
-            return _Keys([]), np.empty((0, 0), dtype=np.float32)
-        return _Keys(keys), table
+            header = json.loads((self.folder / "cache.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return nothing
+        # A damaged cache costs time, not a build: learn anew. One wrong byte of a vector would be
+        # in every snapshot from now on, and nobody would see it.
+        if not isinstance(header, dict) or header.get("files") != _checksums(self.folder):
+            return nothing
+        self.encoder = cls.load(self.folder / "encoder")
+        keys = pl.read_parquet(self.folder / "keys.parquet")
+        self.learned = set(keys.filter("learned")["key"].to_list())
+        known = keys.filter("encoded")["key"].to_list()
+        return _Keys(known), np.load(self.folder / "vectors.npy", allow_pickle=False)
 
     def _write(self, known: _Keys, table: Floats) -> None:
         """Beside the old one, then in its place: a build that is killed here leaves one or the other."""
@@ -152,10 +179,25 @@ class _Cache:
         fresh = self.folder.with_name(self.folder.name + ".new")
         shutil.rmtree(fresh, ignore_errors=True)
         self.encoder.save(fresh / "encoder")
-        pl.DataFrame({"key": known.keys}, schema={"key": pl.String}).write_parquet(fresh / "keys.parquet")
+        encoded = set(known.keys)
+        keys = [*known.keys, *sorted(self.learned - encoded)]
+        columns = {
+            "key": keys,
+            "encoded": [key in encoded for key in keys],
+            "learned": [key in self.learned for key in keys],
+        }
+        schema = {"key": pl.String, "encoded": pl.Boolean, "learned": pl.Boolean}
+        pl.DataFrame(columns, schema=schema).write_parquet(fresh / "keys.parquet")
         np.save(fresh / "vectors.npy", table, allow_pickle=False)
+        (fresh / "cache.json").write_text(json.dumps({"files": _checksums(fresh)}), encoding="utf-8")
         shutil.rmtree(self.folder, ignore_errors=True)
         fresh.rename(self.folder)
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    """Of every file but cache.json, which holds them."""
+    files = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {name: file_checksum(path) for name, path in files.items() if name != "cache.json"}
 
 
 class _Keys:

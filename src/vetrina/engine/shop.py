@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,12 +17,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vetrina.core import Filters, Items, Progress, Query, Requests, Silent
 from vetrina.core.errors import MissingFile, RequestError, UnknownItem, VetrinaError
-from vetrina.core.text import MAX_QUERY_CHARACTERS, clean_query
+from vetrina.core.text import MAX_QUERY_CHARACTERS, clean_query, words
 from vetrina.engine.config import ShopConfig, read_config
 from vetrina.engine.engine import Engine
 from vetrina.engine.events import checked_events
 from vetrina.engine.explain import Reason
-from vetrina.engine.flow import Measure, build, query
+from vetrina.engine.flow import Measure, build, measured, query
 from vetrina.engine.ingest import forget_in_files, ingest, pseudonyms
 from vetrina.engine.snapshots import Snapshots
 from vetrina.shoppers import WindowStore
@@ -84,6 +85,7 @@ class Shop:
         self.config: ShopConfig = read_config(root / "shop.toml")
         self.snapshots = Snapshots(root)
         self._loaded: tuple[str, Engine] | None = None
+        self._loading = threading.Lock()
         self._store: WindowStore | None = None
 
     @classmethod
@@ -114,6 +116,11 @@ class Shop:
         with self._locked():
             return build(self.root, self.config, progress or Silent(), measure)
 
+    def measure(self, measure: Measure, progress: Progress | None = None) -> dict[str, Any]:
+        """Read the files, encode, and hand over to ``measure``; return what it does. Nothing is published."""
+        with self._locked():
+            return measured(self.root, self.config, progress or Silent(), measure)
+
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """One build at a time; the lock goes with the process, however it ends."""
@@ -133,11 +140,16 @@ class Shop:
     @property
     def engine(self) -> Engine:
         """The published snapshot's engine; read again when another one was published."""
-        current = self.snapshots.current()
-        if self._loaded is None or self._loaded[0] != current:
-            engine, manifest = self.snapshots.load(current)
-            self._loaded = (str(manifest["name"]), engine)
-        return self._loaded[1]
+        return self._served()[1]
+
+    def _served(self) -> tuple[str, Engine]:
+        """(name, engine) of the published snapshot. A request asks once: a build may end meanwhile."""
+        with self._loading:
+            current = self.snapshots.current()
+            if self._loaded is None or self._loaded[0] != current:
+                engine, manifest = self.snapshots.load(current)
+                self._loaded = (str(manifest["name"]), engine)
+            return self._loaded
 
     @property
     def items(self) -> Items:
@@ -171,13 +183,15 @@ class Shop:
         SnapshotError
             When nothing was built yet, or the build is damaged.
         """
+        text = _readable(text)
         cleaned = clean_query(text)
         notes = []
         if len(text) > MAX_QUERY_CHARACTERS and len(cleaned) < len(" ".join(text.split())):
             notes.append(f"The query was cut at {MAX_QUERY_CHARACTERS} characters.")
-        if not cleaned:
+        if not words(cleaned):
             notes.append("The query has no readable word: these are recommendations.")
-        return self._ask(Query(text=cleaned, filters=filters or Filters()), shopper, k, notes)
+            cleaned = ""
+        return self._ask(self._served(), Query(text=cleaned, filters=filters or Filters()), shopper, k, notes)
 
     def recommend(
         self,
@@ -188,7 +202,8 @@ class Shop:
         exclude_purchased: bool = False,
     ) -> Ranking:
         """Items for a shopper who asked for nothing. Parameters and errors as :meth:`search`."""
-        return self._ask(Query(filters=filters or Filters(), exclude_purchased=exclude_purchased), shopper, k, [])
+        asked = Query(filters=filters or Filters(), exclude_purchased=exclude_purchased)
+        return self._ask(self._served(), asked, shopper, k, [])
 
     def similar(self, item: str, *, shopper: str | None = None, k: int = 10, filters: Filters | None = None) -> Ranking:
         """Items like ``item``.
@@ -198,32 +213,64 @@ class Shop:
         UnknownItem
             When the catalogue does not hold it. Others as :meth:`search`.
         """
-        return self._ask(Query(like=self.items.find(item), filters=filters or Filters()), shopper, k, [])
+        served = self._served()
+        asked = Query(like=served[1].items.find(item), filters=filters or Filters())
+        return self._ask(served, asked, shopper, k, [])
 
     def rank(
         self, items: Sequence[str], *, text: str = "", shopper: str | None = None, k: int | None = None
     ) -> Ranking:
         """Another engine's list, ordered anew for a shopper.
 
-        Items that the catalogue lacks, or that the shop's rules leave out, are named in the notes.
+        Items that the catalogue lacks, and equal items of which the best ranked is shown, are named
+        in the notes. What may be shown at all was for the other engine to say.
+
+        Parameters
+        ----------
+        items : sequence of str
+            1 to 1000 ids, in any order.
+        text : str
+            The words that were searched for, if any.
+        shopper, k
+            As :meth:`search`; ``k`` is the number of items when left out.
+
+        Raises
+        ------
+        UnknownItem
+            When the catalogue holds none of them. Others as :meth:`search`.
         """
         if not 1 <= len(items) <= MAX_K:
             raise RequestError(f"items: 1 to {MAX_K} ids can be ranked at once. Got {len(items)}.")
-        positions = self.items.positions(items)
+        served = self._served()
+        catalogue = served[1].items
+        positions = catalogue.positions(items)
         unknown = [item for item, position in zip(items, positions, strict=True) if position < 0]
-        notes = [f"Not in the catalogue, left out: {', '.join(unknown[:10])}" + (" …" if len(unknown) > 10 else "")]
         known = np.unique(positions[positions >= 0]).astype(np.int32)
         if not len(known):
             raise UnknownItem(f"items: none of the {len(items)} ids is in the catalogue, for example {items[0]!r}.")
-        query_ = Query(text=clean_query(text))
-        return self._ask(query_, shopper, k or len(known), notes if unknown else [], given=[known])
+        notes = [f"Not in the catalogue, left out: {_listed(unknown)}"] if unknown else []
+        k = len(known) if k is None else k
+        cleaned = clean_query(_readable(text))
+        ranking = self._ask(served, Query(text=cleaned if words(cleaned) else ""), shopper, k, notes, [known])
+        if len(ranking.results) < min(k, len(known)):
+            shown = {result.item for result in ranking.results}
+            twins = [item for item in dict.fromkeys(items) if item in catalogue.index and item not in shown]
+            ranking.notes.append(f"Equal to an item that ranks higher, left out: {_listed(twins)}")
+        return ranking
 
     def _ask(
-        self, asked: Query, shopper: str | None, k: int, notes: list[str], given: list[Any] | None = None
+        self,
+        served: tuple[str, Engine],
+        asked: Query,
+        shopper: str | None,
+        k: int,
+        notes: list[str],
+        given: list[Any] | None = None,
     ) -> Ranking:
+        name, engine = served
         if not 1 <= k <= MAX_K:
             raise RequestError(f"k: the number of results must be between 1 and {MAX_K}. Got {k}.")
-        engine = self.engine
+        shopper = _readable(shopper) if shopper else None
         pseudonym = pseudonyms(self.root).of(shopper) if shopper else None
         windows = self.store.windows([pseudonym], engine.items, self.config.rank.window)
         requests = Requests(windows, [asked], np.array([int(time.time())], dtype=np.int64))
@@ -241,7 +288,7 @@ class Shop:
             shopper=shopper,
             personal=bool(len(windows.item)),
             simulated=self.config.shop.simulated,
-            snapshot=self._loaded[0] if self._loaded else "",
+            snapshot=name,
             results=results,
             notes=notes,
         )
@@ -295,5 +342,15 @@ class Shop:
 
     def photo_path(self, item: str) -> Path | None:
         """Where an item's photo lies; None when it has none."""
-        name = str(self.items.table["photo"][self.items.find(item)])
+        items = self.items
+        name = str(items.table["photo"][items.find(item)])
         return self.root / name if name else None
+
+
+def _readable(text: str) -> str:
+    """Text that can be written as UTF-8: halves of characters, as JavaScript may cut them, become question marks."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _listed(items: Sequence[str]) -> str:
+    return _readable(", ".join(items[:10])) + (" …" if len(items) > 10 else "")

@@ -24,6 +24,7 @@ from vetrina.core import Items, component_class
 from vetrina.core.component import read_header
 from vetrina.core.errors import SnapshotError
 from vetrina.encode.base import Encoder
+from vetrina.engine.checksum import checksum, file_checksum
 from vetrina.engine.config import ShopConfig
 from vetrina.engine.engine import Engine
 from vetrina.rank import FeatureFamily, Ranker
@@ -31,7 +32,7 @@ from vetrina.retrieve.base import Retriever
 
 __all__ = ["Snapshots"]
 
-FORMAT = 1
+FORMAT = 2
 
 
 class Snapshots:
@@ -55,7 +56,7 @@ class Snapshots:
     def current(self) -> str | None:
         """The published build, or None."""
         try:
-            return self.pointer.read_text(encoding="utf-8").strip() or None
+            return self.pointer.read_text(encoding="utf-8", errors="replace").strip() or None
         except FileNotFoundError:
             return None
 
@@ -120,24 +121,31 @@ class Snapshots:
             "config_hash": hashlib.blake2b(config.model_dump_json().encode(), digest_size=8).hexdigest(),
             "items": len(engine.items),
             "metrics": dict(metrics),
-            "files": {str(p.relative_to(folder)): _checksum(p) for p in sorted(folder.rglob("*")) if p.is_file()},
+            "files": {str(p.relative_to(folder)): file_checksum(p) for p in sorted(folder.rglob("*")) if p.is_file()},
         }
-        (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+        text = json.dumps({**manifest, "checksum": ""}, indent=1) + "\n"
+        signed = text.replace(_checksum_line(""), _checksum_line(checksum(text.encode())))
+        (folder / "manifest.json").write_text(signed, encoding="utf-8")
         folder.rename(self.folder / name)
         return name
 
     def manifest(self, name: str) -> dict[str, Any]:
         """What a build says of itself."""
         path = self.folder / name / "manifest.json"
+        damaged = SnapshotError(f"{path}: missing or damaged. Build again, or roll back to another snapshot.")
         try:
-            manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, json.JSONDecodeError):
-            raise SnapshotError(f"{path}: missing or damaged. Build again, or roll back to another snapshot.") from None
-        if manifest.get("format") != FORMAT:
+            text = path.read_bytes().decode()
+            manifest: dict[str, Any] = json.loads(text)
+            kind, told = manifest.get("format"), str(manifest.get("checksum"))
+        except (OSError, ValueError, AttributeError):
+            raise damaged from None
+        if kind != FORMAT:
             raise SnapshotError(
-                f"{path}: format {manifest.get('format')!r}, this version reads {FORMAT}. "
-                "Build again with: vetrina build"
+                f"{path}: format {kind!r}, this version reads {FORMAT}. Build again with: vetrina build"
             )
+        # The manifest vouches for every other file, so it carries a checksum of itself.
+        if checksum(text.replace(_checksum_line(told), _checksum_line("")).encode()) != told:
+            raise damaged
         return manifest
 
     def verify(self, name: str) -> dict[str, Any]:
@@ -149,11 +157,11 @@ class Snapshots:
             Naming the first file that is missing or not as it was written.
         """
         manifest = self.manifest(name)
-        for relative, checksum in manifest["files"].items():
+        for relative, expected in manifest["files"].items():
             path = self.folder / name / relative
             if not path.exists():
                 raise SnapshotError(f"{path}: missing. Build again, or roll back to another snapshot.")
-            if _checksum(path) != checksum:
+            if file_checksum(path) != expected:
                 raise SnapshotError(
                     f"{path}: its content is not what was written (checksum differs). "
                     "Build again, or roll back to another snapshot."
@@ -220,9 +228,5 @@ def _load(kind: str, folder: Path) -> object:
     return component_class(kind, str(read_header(folder)["name"])).load(folder)
 
 
-def _checksum(path: Path) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+def _checksum_line(value: str) -> str:
+    return f'"checksum": "{value}"'
