@@ -33,6 +33,7 @@ class History(Retriever):
         return self.bind(items)
 
     def _scores(self, requests: Requests) -> sparse.csr_array:
+        self.require_fitted("items_")
         weight = np.exp2(-requests.age / self.config.half_life_days) * _WEIGHT[requests.windows.kind]
         return requests.windows.weighted(weight, len(self.items_))
 

@@ -118,6 +118,7 @@ class Lexical(Retriever):
 
     def score(self, requests: Requests, lists: ItemList) -> npt.NDArray[np.float32]:
         """BM25 of given rows; 0 where no word matches."""
+        self.require_fitted("searcher_")
         result = np.zeros(len(lists.item), dtype=np.float32)
         dense = np.zeros(len(self.items_), dtype=np.float32)
         for row, query in enumerate(requests.queries):
@@ -137,7 +138,8 @@ class Lexical(Retriever):
     @classmethod
     def load(cls, folder: Path) -> Self:
         lexical = super().load(folder)
-        lexical.index_ = tantivy.Index.open(str(folder / "index"))
+        lexical._folder = str(folder / "index")
+        lexical.index_ = tantivy.Index.open(lexical._folder)
         lexical.searcher_ = lexical.index_.searcher()
         return lexical
 

@@ -61,4 +61,4 @@ class Popular(Retriever):
 
     def score(self, requests: Requests, lists: ItemList) -> npt.NDArray[np.float32]:
         self.require_fitted("counts_")
-        return self._at(lists.item, requests.now[lists.row])
+        return self._at(lists.item, (requests.now // DAY * DAY)[lists.row])

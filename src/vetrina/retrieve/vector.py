@@ -194,7 +194,8 @@ class Vector(_Nearest):
         weights = _WEIGHT[windows.kind] * np.exp2(-requests.age / self.config.half_life_days)
         mean = windows.weighted(weights, len(self._vectors)) @ self._vectors
         like = np.array([query.like for query in requests.queries], dtype=np.int64)
-        mean = np.where(like[:, None] >= 0, self._vectors[np.maximum(like, 0)], mean)
+        named = like >= 0
+        mean[named] = self._vectors[like[named]]
         return _unit(mean)
 
     def retrieve(self, requests: Requests, k: int, allowed: Allowed) -> Found:

@@ -39,6 +39,7 @@ class History(FeatureFamily):
     ]
 
     def compute(self, requests: Requests, lists: ItemList) -> Floats:
+        self.require_fitted("items_")
         n_items = len(self.items_)
         windows, age = requests.windows, requests.age
         bought = (windows.kind == EventKind.purchase).astype(np.float32)

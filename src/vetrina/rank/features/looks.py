@@ -43,6 +43,7 @@ class Looks(FeatureFamily):
         return super().bind(items)
 
     def compute(self, requests: Requests, lists: ItemList) -> Floats:
+        self.require_fitted("items_")
         row, item = lists.row, lists.item
         windows = requests.windows
         decay = np.exp2(-requests.age / self.config.half_life_days) * _WEIGHT[windows.kind]

@@ -26,6 +26,7 @@ class Price(FeatureFamily):
     names_ = ["price", "price_place", "price_level", "price_from_usual", "price_distance"]
 
     def compute(self, requests: Requests, lists: ItemList) -> Floats:
+        self.require_fitted("items_")
         price = np.log(np.maximum(self.items_.price, 0.01))
         level = _relative_to_category(price, self.items_.codes("category")[0])
         windows = requests.windows

@@ -48,6 +48,7 @@ class Taste(FeatureFamily):
         return super().bind(items)
 
     def compute(self, requests: Requests, lists: ItemList) -> npt.NDArray[np.float32]:
+        self.require_fitted("items_")
         windows = requests.windows
         weight = np.exp2(-requests.age / self.config.half_life_days) * _WEIGHT[windows.kind]
         row, item = lists.row, lists.item

@@ -77,10 +77,12 @@ class Words(FeatureFamily):
             return columns
         some = lists.take(rows)
         item, request = some.item, row[rows]
-        bm25 = np.nan_to_num(some.columns["lexical"].astype(np.float32))
+        lexical = some.columns.get("lexical")  # a shop may do without that source
+        bm25 = np.zeros(len(rows), dtype=np.float32) if lexical is None else np.nan_to_num(lexical.astype(np.float32))
         total = np.asarray(weights.sum(axis=1)).ravel() + unknown
-        columns[rows, 0] = bm25
-        columns[rows, 1] = by_group_max(bm25, some)
+        if lexical is not None:
+            columns[rows, 0] = bm25
+            columns[rows, 1] = by_group_max(bm25, some)
         columns[rows, 2] = _pick(weights @ self.title_, request, item) / total[request]
         columns[rows, 3] = _pick(weights @ self.all_, request, item) / total[request]
         columns[rows, 4] = _pick(counts @ self.title_, request, item) / self.title_length_[item]
