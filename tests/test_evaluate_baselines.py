@@ -253,6 +253,6 @@ def test_grids_hold_options_and_are_about_as_long(make: type[Baseline]) -> None:
     log = two_tribes(items)
     validation = requests_from_log(log, 30 * DAY, 40 * DAY)
     grid = {**make.grid, "factors": [2], "iterations": [1]} if make is ALS else make.grid
-    tuned = tune(make, grid, items, log.before(30 * DAY), log, validation)
+    (tuned,) = tune(make, grid, items, log.before(30 * DAY), log, [validation])
     assert set(tuned.options) == set(grid)
     assert 4 <= np.prod([len(values) for values in make.grid.values()]) <= 9

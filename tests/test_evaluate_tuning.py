@@ -41,7 +41,7 @@ def test_the_best_point_is_found_and_every_trial_told() -> None:
     items, log, validation = fashions()
     train, past = log.before(42 * DAY), log.before(50 * DAY)
     grid = {"days": [None, 20, 1]}
-    best, trials = tune(Popularity, grid, items, train, past, validation, "mrr@3")
+    ((best, trials),) = tune(Popularity, grid, items, train, past, [validation], "mrr@3")
     assert best == {"days": 1}
     assert trials["days"].to_list() == ["None", "20", "1"]
     for days, value in zip(grid["days"], trials["mrr@3"], strict=True):
@@ -52,7 +52,7 @@ def test_the_best_point_is_found_and_every_trial_told() -> None:
 def test_the_grid_is_a_product_in_order_and_of_equals_the_first_wins() -> None:
     items, log, validation = fashions()
     past = log.before(50 * DAY)
-    best, trials = tune(OwnFrequency, {"half_life_days": [5, 6], "days": [1, 2]}, items, past, past, validation)
+    ((best, trials),) = tune(OwnFrequency, {"half_life_days": [5, 6], "days": [1, 2]}, items, past, past, [validation])
     assert list(zip(trials["half_life_days"], trials["days"], strict=True)) == [
         ("5", "1"),
         ("5", "2"),
@@ -66,14 +66,14 @@ def test_the_grid_is_a_product_in_order_and_of_equals_the_first_wins() -> None:
 def test_what_comes_after_the_validation_changes_nothing() -> None:
     items, log, validation = fashions()
     train, grid = log.before(42 * DAY), {"days": [None, 20, 1]}
-    with_test = tune(Popularity, grid, items, train, log, validation)
-    without = tune(Popularity, grid, items, train, log.before(50 * DAY), validation)
+    (with_test,) = tune(Popularity, grid, items, train, log, [validation])
+    (without,) = tune(Popularity, grid, items, train, log.before(50 * DAY), [validation])
     assert with_test.trials["ndcg@10"].to_list() == without.trials["ndcg@10"].to_list()
 
 
 def test_out_of_time_the_rest_is_untried_and_says_so() -> None:
     items, log, validation = fashions()
-    best, trials = tune(Popularity, {"days": [3, 2, 1]}, items, log, log, validation, seconds=0)
+    ((best, trials),) = tune(Popularity, {"days": [3, 2, 1]}, items, log, log, [validation], seconds=0)
     assert best == {"days": 3}
     assert trials["ndcg@10"].is_null().to_list() == [False, True, True]
 
@@ -81,12 +81,23 @@ def test_out_of_time_the_rest_is_untried_and_says_so() -> None:
 def test_wrong_input_is_named() -> None:
     items, log, validation = fashions()
     with pytest.raises(ConfigError, match=r"such as 'ndcg@10'\. Got 'ndcg'"):
-        tune(Popularity, {}, items, log, log, validation, "ndcg")
+        tune(Popularity, {}, items, log, log, [validation], "ndcg")
     with pytest.raises(ConfigError, match="no values to try"):
-        tune(Popularity, {"days": []}, items, log, log, validation)
+        tune(Popularity, {"days": []}, items, log, log, [validation])
     with pytest.raises(ConfigError, match="take a longer slice"):
-        tune(Popularity, {}, items, log, log, requests_from_log(log, 0, 0))
+        tune(Popularity, {}, items, log, log, [requests_from_log(log, 0, 0)])
     with pytest.raises(ConfigError, match="Did you mean 'ndcg'"):
-        tune(Popularity, {}, items, log, log, validation, "ndgc@5")
+        tune(Popularity, {}, items, log, log, [validation], "ndgc@5")
     with pytest.raises(ConfigError, match="Did you mean 'days'"):
-        tune(Popularity, {"dayz": [1]}, items, log, log, validation)
+        tune(Popularity, {"dayz": [1]}, items, log, log, [validation])
+
+
+def test_each_validation_has_its_own_best() -> None:
+    items, log, late = fashions()
+    early = requests_from_log(log, 30 * DAY, 31 * DAY)  # the day on which what sells has just changed
+    grid = {"days": [None, 20, 1]}
+    both = tune(Popularity, grid, items, log.before(30 * DAY), log, [late, early])
+    for validation, one in zip((late, early), both, strict=True):
+        (alone,) = tune(Popularity, grid, items, log.before(30 * DAY), log, [validation])
+        assert one.options == alone.options
+        assert one.trials["ndcg@10"].to_list() == alone.trials["ndcg@10"].to_list()

@@ -80,11 +80,11 @@ def build(
     """
     opened = open_shop(shop)
     measured: Measure | None = None
-    if measure:
-        from vetrina.evaluate import experiment
-
-        measured = experiment.measure
     with shown_progress(quiet) as progress:
+        if measure:
+            from vetrina.evaluate.experiment import measuring
+
+            measured = measuring([], progress, tuned=False)
         manifest = opened.build(progress, measured)
     if as_json:
         print_json(manifest)
@@ -111,11 +111,11 @@ def evaluate(shop: ShopArgument = None, quiet: Quiet = False, as_json: Json = Fa
 
     opened = open_shop(shop)
     with shown_progress(quiet) as progress:
-        table = evaluate_shop(opened, progress)
+        tables = evaluate_shop(opened, progress)
     if as_json:
-        print_json(table.as_dict())
+        print_json([table.as_dict() for table in tables])
     else:
-        typer.echo(table.text())
+        typer.echo("\n\n".join(table.text() for table in tables))
 
 
 def rollback(

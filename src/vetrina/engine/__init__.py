@@ -3,10 +3,12 @@
 from vetrina.core import Filters, Items
 from vetrina.core.errors import RequestError, SnapshotError, UnknownItem, VetrinaError
 from vetrina.engine.config import ShopConfig, read_config
+from vetrina.engine.encoding import Encoded
 from vetrina.engine.engine import Engine, Ranked
 from vetrina.engine.events import Event
 from vetrina.engine.explain import Reason, explain
-from vetrina.engine.ingest import pseudonyms
+from vetrina.engine.flow import Measure, cut_of
+from vetrina.engine.ingest import Canonical, pseudonyms
 from vetrina.engine.learn import learn
 from vetrina.engine.replay import Gains, Replay, requests_at, requests_from_log
 from vetrina.engine.shop import MAX_K, Ranking, Result, Shop
@@ -14,11 +16,14 @@ from vetrina.engine.snapshots import Snapshots
 
 __all__ = [
     "MAX_K",
+    "Canonical",
+    "Encoded",
     "Engine",
     "Event",
     "Filters",
     "Gains",
     "Items",
+    "Measure",
     "Ranked",
     "Ranking",
     "Reason",
@@ -31,6 +36,7 @@ __all__ = [
     "Snapshots",
     "UnknownItem",
     "VetrinaError",
+    "cut_of",
     "explain",
     "learn",
     "pseudonyms",

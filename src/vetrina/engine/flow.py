@@ -12,18 +12,19 @@ from typing import Any
 
 from vetrina.core import DAY, EventLog, Progress, Requests
 from vetrina.engine.config import ShopConfig
-from vetrina.engine.encoding import encode_items
+from vetrina.engine.encoding import Encoded, encode_items
 from vetrina.engine.engine import Engine, Ranked
 from vetrina.engine.explain import Reason, explain
-from vetrina.engine.ingest import ingest, read_canonical
+from vetrina.engine.ingest import Canonical, ingest, read_canonical
 from vetrina.engine.judged import judged_replay
 from vetrina.engine.learn import learn
+from vetrina.engine.replay import Replay
 from vetrina.engine.snapshots import Snapshots
 
-__all__ = ["Measure", "build", "query"]
+__all__ = ["Measure", "build", "cut_of", "measured", "query"]
 
-#: Measures an engine that has learned from what was before ``cut`` on what came after it.
-Measure = Callable[[Engine, EventLog, int], dict[str, Any]]
+#: Measures engines of its own that have learned from a part of a shop's tables on the rest.
+Measure = Callable[[Canonical, Encoded, Replay | None, ShopConfig], dict[str, Any]]
 
 
 def build(root: Path, config: ShopConfig, progress: Progress, measure: Measure | None = None) -> dict[str, Any]:
@@ -36,25 +37,33 @@ def build(root: Path, config: ShopConfig, progress: Progress, measure: Measure |
     config : ShopConfig
     progress : Progress
     measure : callable, optional
-        Told an engine fitted on everything but the last ``build.test_days``, the log and the cut;
-        what it returns goes into the manifest. The snapshot itself is then fitted on everything.
+        What it returns goes into the manifest. The snapshot itself learns from everything.
     """
-    counts = ingest(root, config, progress)
-    shop = read_canonical(root)
-    encoded = encode_items(shop.items, root, root / "media", config, progress)
-    log, judged = shop.log, judged_replay(shop.judgements, shop.items)
+    counts, shop, encoded, judged = _prepared(root, config, progress)
     metrics: dict[str, Any] = {"rows": counts, "encoding": encoded.counts, "encoding_seconds": encoded.seconds}
-    if measure is not None and len(log):
-        cut = cut_of(log, config.build.test_days)
-        held_out = learn(encoded.items, log.before(cut), config, encoded.encoders, judged, progress)
-        with progress.step("Measuring on the last days"):
-            metrics["evaluation"] = measure(held_out, log, cut)
-    engine = learn(encoded.items, log, config, encoded.encoders, judged, progress)
+    if measure is not None:
+        metrics["evaluation"] = measure(shop, encoded, judged, config)
+    engine = learn(encoded.items, shop.log, config, encoded.encoders, judged, progress)
     snapshots = Snapshots(root)
     with progress.step("Writing the snapshot"):
         name = snapshots.write(engine, config, shop.hashes, metrics)
         snapshots.publish(name)
     return snapshots.manifest(name)
+
+
+def measured(root: Path, config: ShopConfig, progress: Progress, measure: Measure) -> dict[str, Any]:
+    """The first half of a build, then ``measure``; nothing is written but tables and vectors."""
+    _, shop, encoded, judged = _prepared(root, config, progress)
+    return measure(shop, encoded, judged, config)
+
+
+def _prepared(
+    root: Path, config: ShopConfig, progress: Progress
+) -> tuple[dict[str, int], Canonical, Encoded, Replay | None]:
+    counts = ingest(root, config, progress)
+    shop = read_canonical(root)
+    encoded = encode_items(shop.items, root, root / "media", config, progress)
+    return counts, shop, encoded, judged_replay(shop.judgements, shop.items)
 
 
 def query(engine: Engine, requests: Requests, k: int, given: Any = None) -> tuple[Ranked, list[list[Reason]]]:

@@ -149,9 +149,9 @@ def requests_from_log(
     first[group[rows[::-1]]] = rows[::-1]  # the last writer wins, so the first row stands
     asked = log.time[first]
     gain = (gains or Gains()).of(log.kind, log.rating)
-    chosen = (group >= 0) & (log.item >= 0) & (gain > 0)
-    chosen &= (asked[group] >= since) & (asked[group] < until)
-    events = np.flatnonzero(chosen)
+    events = rows[(log.item[rows] >= 0) & (gain[rows] > 0)]
+    then = asked[group[events]]
+    events = events[(then >= since) & (then < until)]
     if only_new:
         events = events[~_bought_before(log, events, asked[group[events]])]
     wanted, request = np.unique(group[events], return_inverse=True)

@@ -379,6 +379,7 @@ class BM25(Baseline):
 
     name = "BM25"
     config_type = Config
+    grid = {"title": [1, 3, 6], "description": [0.3, 0.7]}
 
     def __init__(self, gains: Gains | None = None, **options: Any) -> None:
         super().__init__(gains)

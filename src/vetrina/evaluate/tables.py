@@ -26,13 +26,13 @@ class Row:
     system : str
     values : dict of str to Interval
         By metric.
-    difference : dict of str to Interval, or None
-        This system minus the reference, request by request; None for the reference itself.
+    lead : dict of str to Interval, or None
+        The reference minus this system, request by request; None for the reference itself.
     """
 
     system: str
     values: dict[str, Interval]
-    difference: dict[str, Interval] | None = None
+    lead: dict[str, Interval] | None = None
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,10 @@ class Table:
     ----------
     title : str
     metrics : tuple of str
-        The first is shown with its interval and the difference to the reference.
+        The first is shown with its interval and the reference's lead.
     rows : tuple of Row
     reference : str
-        The system that the others are compared with; "" for none.
+        The system whose lead over the others is shown; "" for none.
     n, n_left_out : int
         Requests measured, and requests left out because they have no right answer.
     n_shoppers : int or None
@@ -55,6 +55,8 @@ class Table:
         Whether the shoppers are not real.
     leaks : bool
         Whether the split lets training see the test.
+    notes : tuple of str
+        What to bear in mind; one line each below the table.
     """
 
     title: str
@@ -66,6 +68,7 @@ class Table:
     n_left_out: int
     simulated: bool = False
     leaks: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def heading(self) -> str:
@@ -88,14 +91,15 @@ class Table:
         header, body = self._cells()
         widths = [max(len(row[column]) for row in [header, *body]) for column in range(len(header))]
         lines = [self._line(row, widths) for row in [header, ["-" * width for width in widths], *body]]
-        return "\n".join([self.heading, *lines])
+        return "\n".join([self.heading, *lines, *(f"  {note}" for note in self.notes)])
 
     def markdown(self) -> str:
         """The same as a Markdown table."""
         header, body = self._cells()
         rules = [":--", *["--:"] * (len(header) - 1)]
         rows = [[cell.replace("|", "\\|") for cell in row] for row in [header, rules, *body]]
-        return "\n".join([f"**{self.heading}**", "", *("| " + " | ".join(row) + " |" for row in rows)])
+        lines = ["| " + " | ".join(row) + " |" for row in rows]
+        return "\n".join([f"**{self.heading}**", "", *lines, *(f"\n{note}" for note in self.notes)])
 
     @staticmethod
     def _line(row: Sequence[str], widths: Sequence[int]) -> str:
@@ -106,12 +110,12 @@ class Table:
         first, others = self.metrics[0], self.metrics[1:]
         header = ["system", first, "interval"]
         if self.reference:
-            header += [f"minus {self.reference}", "interval", "p"]
+            header += [f"{self.reference}’s lead", "interval", "p"]
         body = []
         for row in self.rows:
             cells = [row.system, _number(row.values[first].mean), _ends(row.values[first])]
             if self.reference:
-                lead = row.difference[first] if row.difference else None
+                lead = row.lead[first] if row.lead else None
                 cells += [_number(lead.mean, "+"), _ends(lead, "+"), _p(lead.p_value)] if lead else ["", "", ""]
             body.append(cells + [_number(row.values[name].mean) for name in others])
         return [*header, *others], body
@@ -138,7 +142,7 @@ def compare(
         Who asked each request of the batch (before any was left out), -1 unknown: intervals
         are bootstrapped by shopper. Requests count as independent without it.
     reference : str
-        The system to compare the others with; "" for none.
+        The system whose lead over the others is to be shown; "" for none.
     simulated, leaks : bool
         Said in the heading.
     resamples : int
@@ -157,10 +161,10 @@ def compare(
     >>> two = Scores({"mrr@10": np.array([0.5, 0.5, 0.5])}, np.arange(3), 0)
     >>> print(compare("Toy", {"one": one, "two": two}, reference="one", resamples=200).text())
     Toy (3 requests)
-    system  mrr@10        interval  minus one         interval      p
-    ------  ------  --------------  ---------  ---------------  -----
+    system  mrr@10        interval  one’s lead         interval      p
+    ------  ------  --------------  ----------  ---------------  -----
     one      0.833  [0.500, 1.000]
-    two      0.500  [0.500, 0.500]     -0.333  [-0.500, 0.000]  0.080
+    two      0.500  [0.500, 0.500]      +0.333  [0.000, +0.500]  0.080
     """
     if not systems:
         raise ConfigError("systems: there is nothing to compare; give at least one.")
@@ -178,12 +182,12 @@ def compare(
     columns = [scores.values[metric] for scores in systems.values() for metric in metrics]
     others = [name for name in systems if reference and name != reference]
     columns += [
-        systems[name].values[metric] - systems[reference].values[metric] for name in others for metric in metrics
+        systems[reference].values[metric] - systems[name].values[metric] for name in others for metric in metrics
     ]
     intervals = iter(bootstrap(np.column_stack(columns), clusters, resamples=resamples))
     values = {name: {metric: next(intervals) for metric in metrics} for name in systems}
-    differences = {name: {metric: next(intervals) for metric in metrics} for name in others}
-    rows = tuple(Row(name, values[name], differences.get(name)) for name in systems)
+    leads = {name: {metric: next(intervals) for metric in metrics} for name in others}
+    rows = tuple(Row(name, values[name], leads.get(name)) for name in systems)
     size = rows[0].values[metrics[0]]
     n_shoppers = None if shopper is None else size.n_clusters
     return Table(

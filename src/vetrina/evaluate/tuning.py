@@ -40,11 +40,11 @@ def tune(
     items: Items,
     train: EventLog,
     observed: EventLog,
-    validation: Replay,
+    validations: Sequence[Replay],
     metric: str = "ndcg@10",
     seconds: float | None = None,
-) -> Tuned:
-    """Try every point of a grid: learn from ``train``, judge on ``validation``.
+) -> list[Tuned]:
+    """Try every point of a grid: learn from ``train`` once, judge on each of ``validations``.
 
     Parameters
     ----------
@@ -57,23 +57,29 @@ def tune(
         Events before the validation requests.
     observed : EventLog
         The log whose popularity may be read as the validation passes; end it before the test.
-    validation : Replay
-        Requests later than ``train`` and earlier than the test.
+    validations : sequence of Replay
+        Requests later than ``train`` and earlier than the test; each has its own best point.
     metric : str
         With its cut-off, such as ``"ndcg@10"``.
     seconds : float, optional
         No further point is begun after so long; the first always is.
 
+    Returns
+    -------
+    list of Tuned
+        One for each of ``validations``.
+
     Raises
     ------
     ConfigError
-        When the metric is unknown, the grid is empty, or no validation request has a right answer.
+        When the metric is unknown, the grid is empty, or no request of a validation has a right answer.
 
     Examples
     --------
     ::
 
-        best = tune(OwnFrequency, {"half_life_days": [None, 90, 30]}, items, train, before_test, validation)
+        grid = {"half_life_days": [None, 90, 30]}
+        (best,) = tune(OwnFrequency, grid, items, train, before_test, [validation])
         baseline = OwnFrequency(**best.options).fit(items, before_test)
     """
     name, _, cut = metric.partition("@")
@@ -82,21 +88,27 @@ def tune(
     points = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     if not points:
         raise ConfigError("grid: an option has no values to try; give each at least one.")
-    if not validation.truth.n_relevant.any():
-        raise ConfigError("validation: no request has a relevant item; take a longer slice.")
+    if not all(one.truth.n_relevant.any() for one in validations):
+        raise ConfigError("validations: no request has a relevant item; take a longer slice.")
 
     began = time.monotonic()
-    values: list[float | None] = []
+    values: list[list[float | None]] = [[] for _ in validations]
     took: list[float] = []
     for number, options in enumerate(points):
         start = time.monotonic()
         if number and seconds is not None and start - began > seconds:
-            values.append(None)
+            for column in values:
+                column.append(None)
         else:
             baseline = make(**options).fit(items, train).observe(observed)
-            lists = baseline.rank(validation.requests, int(cut))
-            values.append(measure(lists, validation.truth, int(cut), [name]).mean(metric))
+            for column, validation in zip(values, validations, strict=True):
+                lists = baseline.rank(validation.requests, int(cut))
+                column.append(measure(lists, validation.truth, int(cut), [name]).mean(metric))
         took.append(time.monotonic() - start)
-    best = max(range(len(points)), key=lambda number: -1.0 if (value := values[number]) is None else value)
-    columns = {option: [str(point[option]) for point in points] for option in grid}
-    return Tuned(points[best], pl.DataFrame({**columns, metric: values, "seconds": took}))
+    shown = {option: [str(point[option]) for point in points] for option in grid}
+    return [Tuned(points[_best(one)], pl.DataFrame({**shown, metric: one, "seconds": took})) for one in values]
+
+
+def _best(values: Sequence[float | None]) -> int:
+    """Place of the largest; of equals the first; what was not tried is never it."""
+    return max(range(len(values)), key=lambda number: -1.0 if (value := values[number]) is None else value)
