@@ -1,4 +1,4 @@
-"""Writes the reference pages that follow from the code: settings, components, commands, the Python API.
+"""Writes the reference pages that follow from the code: settings, components, commands, the HTTP and Python APIs.
 
 None of them is kept in the repository, so none of them can be out of date.
 """
@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 import typer
+from http_reference import http_page
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
@@ -24,7 +25,7 @@ from vetrina.core import Component, components
 def write(folder: Path) -> None:
     """Write every generated page into ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
-    pages = {"settings": settings_page(), "components": components_page(), "cli": cli_page()}
+    pages = {"settings": settings_page(), "components": components_page(), "cli": cli_page(), "http": http_page()}
     pages |= api_pages()
     for name, text in pages.items():
         path = folder / f"{name}.md"

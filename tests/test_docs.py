@@ -19,6 +19,7 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 sys.path.insert(0, str(DOCS))
 
+import http_reference  # noqa: E402
 import references  # noqa: E402  (docs/references.py, which writes the generated pages)
 
 PAGES = sorted(
@@ -103,7 +104,7 @@ def _anchors(page: Path) -> set[str]:
 def _is_generated(path: Path) -> bool:
     folder = DOCS / "reference" / "generated"
     return path.parent == folder and (
-        path.stem in {"cli", "settings", "components"} or path.stem.startswith("vetrina.")
+        path.stem in {"cli", "settings", "components", "http"} or path.stem.startswith("vetrina.")
     )
 
 
@@ -169,6 +170,54 @@ def test_components_page_holds_every_component_and_option() -> None:
         part = parts[f"{kind}: `{name}`"]
         assert len(part.strip().splitlines()[0]) > 20, f"{kind} {name} has no docstring"
         assert set(cls.config_type.model_fields) == set(re.findall(r"^\| `(\w+)` \|", part, flags=re.MULTILINE))
+
+
+def test_http_page_holds_every_route_with_its_fields() -> None:
+    app = http_reference.application()
+    page = http_reference.http_page()
+    parts = dict(re.findall(r"^## `([^`]+)`\n((?:(?!^## ).*\n?)*)", page, flags=re.MULTILINE))
+    described = {
+        f"{method.upper()} {path}": route
+        for path, methods in app.openapi()["paths"].items()
+        for method, route in methods.items()
+    }
+    assert {"POST /v1/search", "POST /v1/events", "GET /healthz"} <= set(described)
+    assert set(parts) == set(described)
+    for name, part in parts.items():
+        assert len(part.strip().splitlines()[0]) > 12, f"{name} has no docstring"
+    for name, model in app.openapi()["components"]["schemas"].items():
+        rows = set(re.findall(r"^\| `(\w+)` \|", page, flags=re.MULTILINE))
+        assert set(model.get("properties", {})) <= rows, name
+    # What stands in no description of the API, such as the storefront, is named above it.
+    top = page.partition("\n## ")[0]
+    served = {str(getattr(route, "path", "")) for route in app.routes} - set(app.openapi()["paths"]) - {""}
+    assert [path for path in served if f"{path}`" not in top] == []
+
+
+def test_python_page_holds_every_public_name() -> None:
+    import vetrina
+
+    page = (DOCS / "reference/python.md").read_text(encoding="utf-8")
+    errors_page = (DOCS / "reference/errors.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(\w+)", page)) | set(re.findall(r"^## (\w+)$", errors_page, flags=re.MULTILINE))
+    assert set(vetrina.__all__) - {"__version__"} - named == set()
+    verbs = {name for name in vars(vetrina.Shop) if not name.startswith("_")}
+    assert {name for name in verbs if f"`{name}" not in page and f".{name}" not in page} == set()
+
+
+def test_formats_page_holds_every_canonical_column() -> None:
+    from vetrina.catalogue.tables import QUARANTINE_COLUMNS
+    from vetrina.core import EVENT_COLUMNS, ITEM_COLUMNS
+
+    page = (DOCS / "reference/formats.md").read_text(encoding="utf-8")
+    parts = dict(re.findall(r"^## (.+)\n((?:(?!^## ).*\n?)*)", page, flags=re.MULTILINE))
+    tables = {"Items": ITEM_COLUMNS, "Events": EVENT_COLUMNS, "Quarantine": QUARANTINE_COLUMNS}
+    for title, columns in tables.items():
+        found = dict(re.findall(r"^\| `(\w+)` \| ([^|]+?) \|", parts[title], flags=re.MULTILINE))
+        assert list(found) == list(columns), title
+        words = {"String": "text", "Int64": "whole number", "Int32": "whole number", "Float64": "number"}
+        words["Boolean"] = "true or false"
+        assert found == {name: words[str(kind)] for name, kind in columns.items()}, title
 
 
 def test_every_page_is_written() -> None:

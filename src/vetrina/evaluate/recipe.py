@@ -37,4 +37,4 @@ def measure_recipe(recipe: Recipe, k: int) -> Table:
         "popularity": measure(recipe.popular, truth, k, _METRICS),
     }
     users = np.arange(len(data.users))
-    return compare("Held-out part", systems, users, "popularity", leaks=recipe.held.leaks)
+    return compare("Held-out part", systems, users, "recipe", leaks=recipe.held.leaks)
