@@ -147,8 +147,7 @@ class EventLog:
         """
         order, starts, times = self._by_shopper
         known = shopper >= 0
-        first = np.where(known, starts[np.maximum(shopper, 0)], 0)
-        last = np.where(known, starts[np.maximum(shopper, 0) + 1], 0)
+        first, last = (np.where(known, starts[np.where(known, shopper + end, 0)], 0) for end in (0, 1))
         # Binary search inside every shopper's slice at once: each step halves
         # all the intervals, so the loop runs log2(longest history) times.
         low, high = first.copy(), last.copy()

@@ -51,7 +51,7 @@ class Filters(BaseModel):
             if value is not None:
                 tests.append(pl.col(column).str.to_lowercase() == value.casefold())
         if self.price_min is not None:
-            tests.append(pl.col("price") >= self.price_min)
+            tests.append(pl.col("price").fill_nan(None) >= self.price_min)  # Polars takes NaN for the largest number
         if self.price_max is not None:
             tests.append(pl.col("price") <= self.price_max)
         if self.in_stock:
@@ -62,9 +62,11 @@ class Filters(BaseModel):
                     f"filters.attributes.{name}: the shop has no such attribute.{nearest(name, items.attributes)}"
                 )
             try:
-                tests.append(pl.col(name) == pl.lit(wanted_value).cast(items.table.schema[name]))
+                same_type = pl.Series([wanted_value]).cast(items.table.schema[name])
             except pl.exceptions.PolarsError:
-                tests.append(pl.lit(False))
+                tests.append(pl.lit(False))  # no number is "heavy"
+            else:
+                tests.append(pl.col(name) == pl.lit(same_type.item()))
         if not tests:
             return None
         return items.table.select(pl.all_horizontal(tests).fill_null(False)).to_series().to_numpy()

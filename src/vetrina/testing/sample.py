@@ -20,7 +20,6 @@ from vetrina.core import (
     Items,
     Query,
     Requests,
-    Windows,
 )
 
 __all__ = ["frozen", "sample_lists", "sample_requests", "small_shop"]
@@ -174,7 +173,7 @@ def sample_requests(items: Items, log: EventLog, batch: int = 24, seed: int = 0)
     now = log.time[moments] if len(log) else _START + DAY * np.arange(batch, dtype=np.int64)
     shopper = log.shopper[moments].copy() if len(log) else np.full(batch, -1, dtype=np.int32)
     shopper[::7] = -1
-    windows = log.windows(shopper, now, 50) if len(log.shoppers) else Windows.empty(batch)
+    windows = log.windows(shopper, now, 50)
     titles = [title for title in items.table["title"] if title] or ["red shoe"]
     queries = []
     for number in range(batch):
