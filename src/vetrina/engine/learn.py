@@ -9,7 +9,8 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from vetrina.core import DAY, EventLog, Items, Progress, Silent, Truth, create
+from vetrina.core import DAY, EventLog, Items, Progress, Query, Silent, Truth, create
+from vetrina.core.text import words
 from vetrina.encode.base import Encoder
 from vetrina.engine.config import RankConfig, ShopConfig
 from vetrina.engine.engine import Engine, Part
@@ -17,7 +18,11 @@ from vetrina.engine.replay import Gains, Replay, requests_from_log
 from vetrina.rank import FeatureFamily, MatchScore, Ranker, TrainingRows
 from vetrina.retrieve.base import Retriever
 
-__all__ = ["fit_stages", "learn", "training_rows"]
+__all__ = ["fit_stages", "learn", "spoken", "training_rows"]
+
+# With fewer searches in the training days, some are made up: this many at most.
+_ENOUGH_SEARCHES = 200
+_SPOKEN = 1000
 
 
 def learn(
@@ -54,6 +59,8 @@ def learn(
         since = _training_start(log, config.rank)
         past = refit(engine, log, until=since)
         replays = replays_of(log, since, int(log.time[-1]) + 1, config.rank)
+        if replays and _searches([*replays, *([judged] if judged else [])]) < _ENOUGH_SEARCHES:
+            replays.append(spoken(_latest(replays[0], _SPOKEN), items, config.build.seed))
         total = sum(len(replay.requests) for replay in replays)
         with progress.step("Replaying the log for training rows", total) as step:
             for replay in replays:
@@ -108,6 +115,45 @@ def refit(engine: Engine, log: EventLog, until: int) -> Engine:
         sources={name: again(source) for name, source in engine.sources.items()},
         features=[again(family) for family in engine.features],
     )
+
+
+def _searches(replays: list[Replay]) -> int:
+    return sum(bool(query.text) for replay in replays for query in replay.requests.queries)
+
+
+def spoken(replay: Replay, items: Items, seed: int) -> Replay:
+    """The same requests as if each shopper had typed words of one item that they then chose.
+
+    A log without searches says nothing about words, and a ranker that learned from it alone would
+    not heed them: so known-item queries are made up, as L. Azzopardi, M. de Rijke and K. Balog do
+    (Building simulated queries for known-item topics, SIGIR 2007): one to three words of the item's
+    title, category or colour, drawn at random. Windows and times stay what they were.
+
+    Parameters
+    ----------
+    replay : Replay
+    items : Items
+    seed : int
+    """
+    rng = np.random.default_rng(seed)
+    texts = zip(items.table["title"], items.leaf_category, items.table["colour"], strict=True)
+    known = [list(dict.fromkeys(words(" ".join(parts)))) for parts in texts]
+    rows: list[int] = []
+    queries: list[Query] = []
+    chosen: list[dict[int, float]] = []
+    truth = replay.truth
+    for row in range(len(replay.requests)):
+        part = slice(int(truth.offsets[row]), int(truth.offsets[row + 1]))
+        best = part.start + int(truth.gain[part].argmax())
+        item = int(truth.item[best])
+        if known[item]:
+            count = min(int(rng.integers(1, 4)), len(known[item]))
+            drawn = sorted(rng.choice(len(known[item]), count, replace=False).tolist())
+            queries.append(Query(text=" ".join(known[item][place] for place in drawn)))
+            chosen.append({item: float(truth.gain[best])})
+            rows.append(row)
+    some = replay.take(np.array(rows, dtype=np.int64))
+    return Replay(replace(some.requests, queries=queries), Truth.from_lists(chosen), some.shopper)
 
 
 def _training_start(log: EventLog, config: RankConfig) -> int:
