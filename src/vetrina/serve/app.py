@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.staticfiles import StaticFiles
 
 from vetrina.engine import Shop, VetrinaError
-from vetrina.serve.guard import LOOPBACK, MAX_BODY, Guard
+from vetrina.serve.guard import LOOPBACK, Guard
 from vetrina.serve.pages import STATIC, page_routes
 from vetrina.serve.problems import Problem, add_problem_handlers
 from vetrina.serve.routes import api_routes
@@ -63,7 +63,6 @@ def create_app(shop: Shop, hosts: Collection[str] | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
-        max_body_size=MAX_BODY,
         # Bodies name shoppers: nothing of them leaves through tracing.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )

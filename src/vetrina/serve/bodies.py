@@ -1,10 +1,11 @@
-"""What requests and answers look like where the engine has no model of its own."""
+"""What addresses, requests and answers look like where the engine has no model of its own."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
+from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from vetrina.engine import MAX_K, Event, Filters
@@ -16,6 +17,7 @@ __all__ = [
     "Forgotten",
     "Health",
     "ItemCard",
+    "ItemId",
     "PastEvent",
     "Persona",
     "RankRequest",
@@ -23,8 +25,14 @@ __all__ = [
     "Recorded",
     "SearchRequest",
     "Shopfront",
+    "ShopperId",
     "ShopperState",
     "SimilarRequest",
+]
+
+ItemId = Annotated[str, Path(description="The shop's own id of the item.", examples=["g00004"])]
+ShopperId = Annotated[
+    str, Path(description="The shop's own id of the shopper.", examples=["ana"], min_length=1, max_length=256)
 ]
 
 _EXAMPLE_FILTERS = {"category": "Clothing > Dresses", "colour": "Red", "price_max": 120, "in_stock": True}
@@ -49,6 +57,8 @@ class _Body(BaseModel):
             json.dumps(raw, ensure_ascii=False).encode()
         except UnicodeEncodeError:
             raise ValueError("text must be valid Unicode; an escape between \\ud800 and \\udfff stands alone") from None
+        except RecursionError:
+            raise ValueError("nested too deep") from None
         return raw
 
 

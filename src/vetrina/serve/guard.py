@@ -6,6 +6,7 @@ import logging
 from collections.abc import Collection
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vetrina.serve.problems import TOO_LARGE, problem
@@ -36,9 +37,10 @@ class Guard:
     """ASGI middleware around the whole application.
 
     A body must be JSON: a page of another site can then send one only after a
-    CORS preflight, which no route here answers. Host names are checked where
-    they are known, so that another site's name pointed at this machine (DNS
-    rebinding) does not reach a shopper's history.
+    CORS preflight, which no route here answers. It may be 1 MiB, whether it says
+    so beforehand or not. Host names are checked where they are known, so that
+    another site's name pointed at this machine (DNS rebinding) does not reach a
+    shopper's history.
 
     Parameters
     ----------
@@ -55,7 +57,16 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started = False
+        started, read = False, 0
+
+        async def counted() -> Message:
+            # A body whose length was not announced is counted while it is read.
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > MAX_BODY:
+                raise HTTPException(413)
+            return message
 
         async def guarded(message: Message) -> None:
             nonlocal started
@@ -70,7 +81,7 @@ class Guard:
 
         refusal = self._refusal(scope)
         try:
-            await (refusal or self.app)(scope, receive, guarded)
+            await (refusal or self.app)(scope, counted, guarded)
         except Exception:
             log.exception("%s %s failed", scope["method"], scope["path"])
             if started:
@@ -90,7 +101,6 @@ class Guard:
             if kind != "application/json":
                 detail = f"Send JSON with the header Content-Type: application/json. Got {kind or 'none'!r}."
                 return problem(415, detail, scope["path"])
-            # A body whose length is not announced is counted while it is read, by FastAPI.
             length = headers.get("content-length", "0")
             if not length.isdigit() or int(length) > MAX_BODY:
                 return problem(413, TOO_LARGE, scope["path"])

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, Response
 
 from vetrina.engine import Shop, UnknownItem
+from vetrina.serve.bodies import ItemId
 from vetrina.serve.problems import PROBLEM_RESPONSES
 
 __all__ = ["STATIC", "page_routes"]
@@ -48,12 +49,11 @@ def page_routes(shop: Shop) -> APIRouter:
         responses={
             200: {"content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}},
             304: {"description": "The photo that you have is still the right one"},
-            404: PROBLEM_RESPONSES[404],
-            503: PROBLEM_RESPONSES[503],
+            **{status: PROBLEM_RESPONSES[status] for status in (404, 422, 503)},
         },
         tags=["catalogue"],
     )
-    def photo(item: str, request: Request) -> Response:
+    def photo(item: ItemId, request: Request) -> Response:
         """An item's photo, as the shop gave it."""
         # Only a path that the catalogue names is ever opened; what was asked is never part of one.
         path = shop.photo_path(item)

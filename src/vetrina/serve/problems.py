@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
+from reprlib import Repr
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -25,6 +26,11 @@ _DOCS = "https://www.rfc-editor.org/rfc/rfc9110#section-15"
 
 #: What each of our errors is over HTTP; whatever is not named is the server's own fault, 500.
 _STATUS: dict[type[VetrinaError], int] = {UnknownItem: 404, RequestError: 422, SnapshotError: 503}
+
+# What was sent, shown in an answer about it: however long or deep, in a few words.
+_SHOWN = Repr()
+_SHOWN.maxlevel, _SHOWN.maxstring, _SHOWN.maxlong, _SHOWN.maxother = 3, 80, 80, 80
+_LONGEST = 1000
 
 _TITLES = {
     400: "The request cannot be read",
@@ -113,12 +119,14 @@ def add_problem_handlers(app: FastAPI, shop: Shop) -> None:
         status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 500)
         if status >= 500:
             log.error("%s %s: %s", request.method, request.url.path, error)
-        detail = str(error).replace(f"{shop.root}/", "")
+        detail = str(error).replace(f"{shop.root}/", "").replace(str(shop.root), shop.root.name)
+        detail = detail if len(detail) <= _LONGEST else detail[:_LONGEST] + "…"
         return problem(status, detail, request.url.path, headers={"Retry-After": "30"} if status == 503 else None)
 
     def http(request: Request, error: Exception) -> ProblemResponse:
         assert isinstance(error, HTTPException)
         detail = {
+            400: _unreadable(error.__cause__),
             404: f"There is nothing at {request.url.path}. The routes are listed at /openapi.json.",
             405: f"{request.url.path} does not answer {request.method}.",
             413: TOO_LARGE,
@@ -144,6 +152,15 @@ def add_problem_handlers(app: FastAPI, shop: Shop) -> None:
     app.add_exception_handler(RequestValidationError, invalid)
 
 
+def _unreadable(cause: BaseException | None) -> str:
+    """Why a body is no JSON that anybody could have meant."""
+    if isinstance(cause, UnicodeDecodeError):
+        return f"The body is not UTF-8: the byte at {cause.start} cannot be read."
+    if isinstance(cause, RecursionError):
+        return "The body is nested too deep."
+    return "The body cannot be read as JSON; the longest number that can has 4,300 digits."
+
+
 def _field(error: Mapping[str, Any]) -> str:
     """``("body", "filters", "price_min")`` as ``filters.price_min``, ``("body", "events", 2)`` as ``events[2]``."""
     place = ""
@@ -158,5 +175,5 @@ def _plain(text: str) -> str:
 
 
 def _short(value: object) -> str:
-    shown = repr(value)
+    shown = _SHOWN.repr(value)
     return _plain(shown if len(shown) <= 80 else shown[:79] + "…")

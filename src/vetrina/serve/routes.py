@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Query
 
 from vetrina.engine import Ranking, Shop, SnapshotError
 from vetrina.serve.bodies import (
@@ -13,12 +13,14 @@ from vetrina.serve.bodies import (
     Forgotten,
     Health,
     ItemCard,
+    ItemId,
     Persona,
     RankRequest,
     RecommendRequest,
     Recorded,
     SearchRequest,
     Shopfront,
+    ShopperId,
     ShopperState,
     SimilarRequest,
 )
@@ -58,8 +60,6 @@ _RANKING: dict[str, Any] = {
     "notes": [],
 }
 
-_ItemId = Annotated[str, Path(description="The shop's own id of the item.", examples=["g00004"])]
-_ShopperId = Annotated[str, Path(description="The shop's own id of the shopper.", examples=["ana"], max_length=256)]
 _Count = Annotated[int, Query(ge=1, le=100, description="How many events at most.")]
 
 
@@ -104,17 +104,17 @@ def api_routes(shop: Shop) -> APIRouter:
         return Recorded(recorded=shop.record([event.model_dump() for event in told.events]))
 
     @api.get("/v1/shoppers/{shopper:path}", responses=_only(422, 503), tags=["shoppers"])
-    def shopper(shopper: _ShopperId, k: _Count = 20) -> ShopperState:
+    def shopper(shopper: ShopperId, k: _Count = 20) -> ShopperState:
         """The latest events that a shopper's ranking rests on."""
         return shopper_state(shop, shopper, k)
 
     @api.delete("/v1/shoppers/{shopper:path}", responses=_only(422, 503), tags=["shoppers"])
-    def forget(shopper: _ShopperId) -> Forgotten:
+    def forget(shopper: ShopperId) -> Forgotten:
         """Erase all that is kept of a shopper."""
         return Forgotten(**shop.forget(shopper))
 
     @api.get("/v1/items/{item:path}", responses=_only(404, 422, 503), tags=["catalogue"])
-    def one_item(item: _ItemId) -> ItemCard:
+    def one_item(item: ItemId) -> ItemCard:
         """One product, with all that the catalogue says of it."""
         return item_card(shop.items, item)
 
