@@ -80,7 +80,7 @@ def top_k(scores: npt.NDArray[np.float32], k: int, allowed: Allowed, above: floa
     scores = np.where(keep, scores, -np.inf).astype(np.float32)
     width = min(k, n_items)
     if width < n_items:
-        part = np.sort(np.argpartition(-scores, width - 1, axis=1)[:, :width], axis=1)
+        part = np.sort(_largest(scores, width), axis=1)
     else:
         part = np.broadcast_to(np.arange(n_items), (batch, n_items))
     best = np.take_along_axis(scores, part, axis=1)
@@ -91,6 +91,22 @@ def top_k(scores: npt.NDArray[np.float32], k: int, allowed: Allowed, above: floa
         ids = np.pad(ids, ((0, 0), (0, k - width)), constant_values=-1)
         best = np.pad(best, ((0, 0), (0, k - width)), constant_values=-np.inf)
     return ids, best
+
+
+def _largest(scores: npt.NDArray[np.float32], width: int) -> npt.NDArray[np.intp]:
+    """Places of the ``width`` largest of each row, in any order; of finite equal ones the first."""
+    part = np.argpartition(-scores, width - 1, axis=1)[:, :width]
+    if not width:
+        return part
+    least = np.take_along_axis(scores, part, axis=1).min(axis=1, keepdims=True)
+    tied = scores == least
+    # Which of several equal ones argpartition takes is its own affair: those rows are cut anew.
+    rows = np.flatnonzero(np.isfinite(least[:, 0]) & (np.count_nonzero(tied, axis=1) > 1))
+    above, tied = scores[rows] > least[rows], tied[rows]
+    missing = width - np.count_nonzero(above, axis=1, keepdims=True)
+    chosen = above | (tied & (np.cumsum(tied, axis=1, dtype=np.int32) <= missing))
+    part[rows] = np.nonzero(chosen)[1].reshape(len(rows), width)
+    return part
 
 
 def pick(matrix: sparse.csr_array, lists: ItemList) -> npt.NDArray[np.float32]:

@@ -1,0 +1,93 @@
+"""Merging sources, and the helpers that sources share."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import sparse
+
+from planted import NOW, asked, items_of, lists_of, log_of, nothing
+from vetrina.core import DAY, EventKind, Query, Requests
+from vetrina.retrieve import History, Lexical, Popular, Retriever, merge
+from vetrina.retrieve.base import pick, top_k
+
+ITEMS = items_of(8, title=["red dress", "red shoe", "blue dress", "blue shoe", "hat", "bag", "sock", "tie"])
+LOG = log_of(ITEMS, [(0.0, "a", EventKind.purchase, item) for item in (4, 4, 4, 5, 5, 6)])
+
+
+@pytest.fixture(scope="module")
+def sources() -> dict[str, Retriever]:
+    made: dict[str, Retriever] = {"lexical": Lexical(), "history": History(), "popular": Popular()}
+    return {name: source.fit(ITEMS, LOG) for name, source in made.items()}
+
+
+def requests() -> Requests:
+    histories = [[(7, EventKind.purchase, 1.0)], [], [(0, EventKind.view, 1.0), (5, EventKind.view, 1.0)]]
+    return asked(histories, [Query(text="red"), Query(), Query(text="dress")], now=NOW + 2 * DAY)
+
+
+@pytest.mark.parametrize("share", [None, 0.6])
+def test_a_list_is_the_union_of_what_the_sources_found_with_every_sources_score(
+    sources: dict[str, Retriever], share: float | None
+) -> None:
+    allowed = None if share is None else np.random.default_rng(0).random((3, 8)) < share
+    k = {"lexical": 5, "history": 4, "popular": 2}
+    lists = merge(sources, requests(), k, allowed)
+    found = {name: source.retrieve(requests(), k[name], allowed)[0] for name, source in sources.items()}
+    for row in range(3):
+        union = {item for ids in found.values() for item in ids[row].tolist() if item >= 0}
+        assert lists.list_of(row).tolist() == sorted(union)
+    assert set(lists.columns) == set(sources)
+    for name, source in sources.items():
+        np.testing.assert_array_equal(lists.columns[name], source.score(requests(), lists))
+
+
+def test_a_source_also_scores_what_another_brought(sources: dict[str, Retriever]) -> None:
+    lists = merge(sources, requests().slice(0, 1), {"lexical": 1, "history": 0, "popular": 1}, None)
+    assert lists.item.tolist() == [0, 4]
+    assert lists.columns["popular"][1] > lists.columns["popular"][0] == 0
+    assert lists.columns["lexical"][0] > lists.columns["lexical"][1] == 0
+
+
+def test_nothing_found_and_nobody_asking(sources: dict[str, Retriever]) -> None:
+    nobody = merge(sources, requests().slice(0, 0), dict.fromkeys(sources, 3), None)
+    assert len(nobody) == len(nobody.item) == 0
+    none = merge(sources, requests(), dict.fromkeys(sources, 3), np.zeros((3, 8), dtype=bool))
+    assert none.sizes.tolist() == [0, 0, 0]
+    assert {name: column.shape for name, column in none.columns.items()} == dict.fromkeys(sources, (0,))
+
+
+def test_of_an_empty_catalogue() -> None:
+    bare = items_of(0)
+    source = {"popular": Popular().fit(bare, nothing(bare))}
+    assert merge(source, asked([[], []]), {"popular": 4}, None).sizes.tolist() == [0, 0]
+
+
+scores = hnp.arrays(
+    np.float32,
+    hnp.array_shapes(min_dims=2, max_dims=2, max_side=12),
+    elements=st.sampled_from([-2.0, 0.0, 0.5, 1.0, 3.0]),
+)
+
+
+@given(scores, st.integers(0, 9), st.booleans())
+def test_top_k_against_sorting(dense: npt.NDArray[np.float32], k: int, filtered: bool) -> None:
+    allowed = np.random.default_rng(k).random(dense.shape) < 0.5 if filtered else None
+    ids, best = top_k(dense, k, allowed)
+    assert ids.shape == best.shape == (len(dense), k)
+    for row in range(len(dense)):
+        items = [i for i in range(dense.shape[1]) if dense[row, i] > 0 and (allowed is None or allowed[row, i])]
+        literal = sorted((-float(dense[row, item]), item) for item in items)[:k]  # of equal scores the lower item
+        missing = k - len(literal)
+        assert ids[row].tolist() == [item for _, item in literal] + [-1] * missing
+        assert best[row].tolist() == [-score for score, _ in literal] + [-np.inf] * missing
+
+
+def test_pick_reads_entries_of_a_sparse_matrix() -> None:
+    matrix = sparse.csr_array(np.array([[0, 2, 0], [5, 0, 7]], dtype=np.float32))
+    assert pick(matrix, lists_of([1, 2], [0, 2])).tolist() == [2, 0, 5, 7]
+    assert pick(matrix, lists_of([], [])).shape == (0,)
