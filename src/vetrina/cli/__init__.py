@@ -19,6 +19,7 @@ from typing import Annotated
 import typer
 
 from vetrina.cli import asking, making, tending
+from vetrina.cli.demo import demo
 from vetrina.cli.recipe import rank
 from vetrina.cli.show import one_line
 
@@ -53,6 +54,7 @@ def _vetrina(
 
 
 for command in (
+    demo,
     making.init,
     making.ingest,
     making.build,

@@ -15,14 +15,30 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from vetrina.catalogue.mapping import ItemMapping
 from vetrina.core.errors import ConfigError
 from vetrina.simulate.assortment import ARTICLES, BRANDS, DETAILS, MATERIALS, OCCASIONS, Article, Brand
 from vetrina.simulate.drawing import PATTERNS, paint
 from vetrina.simulate.palette import SHOP_COLOURS
 
-__all__ = ["write_shop"]
+__all__ = ["GENERATED", "write_shop"]
 
 Floats = npt.NDArray[np.float32]
+
+#: Which column of products.csv is which.
+GENERATED = ItemMapping(
+    file="products.csv",
+    item="id",
+    title="title",
+    description="description",
+    category=("category",),
+    brand="brand",
+    colour="colour",
+    price="price",
+    photo="photo",
+    available_at="available_at",
+    attributes=("gender", "pattern", "material", "season", "article_type"),
+)
 
 #: The newest collection of the generated shop went on sale in these ninety days.
 _LAUNCH = date(2025, 1, 6)
