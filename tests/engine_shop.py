@@ -10,7 +10,7 @@ from small_shop import write_events, write_products
 from vetrina import Shop, create_shop
 
 #: A shop's build in a process of its own uses one thread: two cores are shared by all tests.
-ONE_THREAD = os.environ | {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")}
+ONE_THREAD = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"), "1")
 
 _SETTINGS = {"# filters = 200": "filters = 40", "# trees = 200": "trees = 30"}
 
