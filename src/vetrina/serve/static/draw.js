@@ -94,7 +94,7 @@ export function card(product, { currency, move, elsewhere, open, why }) {
   const price = money(product.price, currency);
   return el("li", { class: "card", "data-item": product.item },
     el("button", { class: "open", type: "button", click: open, "aria-label": `${product.title || product.item}${price ? `, ${price}` : ""}: open` },
-      photo(product), el("span", { class: "place", "aria-hidden": "true" }, String(product.position)), moveBadge(move)),
+      photo(product, product.title || product.item), el("span", { class: "place", "aria-hidden": "true" }, String(product.position)), moveBadge(move)),
     el("div", { class: "about" },
       product.brand && el("p", { class: "brand" }, product.brand),
       el("h3", {}, shortTitle(product)),
@@ -148,7 +148,7 @@ export function facts(card) {
 
 export function strip(products, { currency, open }) {
   return el("ul", { class: "strip" }, products.map((product) => el("li", {},
-    el("button", { type: "button", click: () => open(product), "aria-label": `${product.title || product.item}: open` }, photo(product),
+    el("button", { type: "button", click: () => open(product), "aria-label": `${product.title || product.item}: open` }, photo(product, product.title || product.item),
       el("span", { class: "name" }, shortTitle(product)), el("span", { class: "price" }, money(product.price, currency))))));
 }
 

@@ -69,7 +69,7 @@ function drawChips() {
       title: shopper.summary, type: "radio", name: "as", value: shopper.id, checked: shopper.id === chosen,
       change: () => choose(0, shopper.id),
     }),
-    avatar(shopper), el("span", { class: "who-name" }, el("strong", {}, shopper.name), el("span", {}, shopper.summary)))));
+    avatar(shopper), el("strong", {}, shopper.name), el("span", { class: "taste" }, shopper.summary))));
   if (moved) $("chips").querySelector("input:checked")?.focus();
   $("who-title").textContent = state.compare ? "Two shoppers, one question" : "Shopping as";
   $("chips").hidden = state.compare || state.shoppers.length < 2;
@@ -101,13 +101,15 @@ const recent = guarded(async () => {
       : "Nothing known of this shopper any more."));
     return;
   }
-  const forget = el("button", { class: "quiet", type: "button" }, shopper.stranger ? "Forget me" : `Forget ${shopper.name}`);
+  const held = box.contains(document.activeElement);
+  const forget = el("button", { class: "quiet forget", type: "button" }, shopper.stranger ? "Forget me" : `Forget ${shopper.name}`);
   forget.addEventListener("click", () => confirmForget(forget, shopper));
   box.replaceChildren(el("p", {}, `${shopper.stranger ? "You" : shopper.name} lately`),
     el("ul", { class: "thumbs" }, first.map((event) => {
       const what = `${event.title}: ${DID[event.kind] || event.kind}, ${ago(event.time)}`;
-      return el("li", {}, el("button", { type: "button", title: what, "aria-label": what, click: () => openProduct(event, 0) }, photo(event)));
+      return el("li", {}, el("button", { type: "button", title: what, "aria-label": what, click: () => openProduct(event, 0) }, photo(event, event.title)));
     })), forget);
+  if (held) box.querySelector("button").focus();
 });
 
 function confirmForget(button, shopper) {
@@ -135,7 +137,10 @@ const load = guarded(async (number) => {
   const turn = ++side.turn;
   const list = frame(side, number);
   list.grid.setAttribute("aria-busy", "true");
-  if (!side.ranking) list.grid.replaceChildren(...skeletons(state.compare ? 6 : 10));
+  if (!side.ranking) {
+    list.grid.replaceChildren(...skeletons(state.compare ? 6 : 10));
+    list.foot.replaceChildren();
+  }
   const asked = { shopper: side.shopper.id, k: side.k, filters: state.filters };
   try {
     const ranking = state.query
@@ -147,8 +152,9 @@ const load = guarded(async (number) => {
     drawLists();
   } catch (error) {
     if (turn !== side.turn) return;
-    if (!side.ranking) list.grid.replaceChildren();
-    throw error;
+    if (side.ranking) throw error;
+    list.grid.replaceChildren();
+    list.foot.replaceChildren(trouble(error, () => load(number)));
   } finally {
     if (turn === side.turn) list.grid.setAttribute("aria-busy", "false");
   }
@@ -179,11 +185,13 @@ function drawList(side, number) {
   const order = ranking.results.map((result) => result.item);
   const moves = movesOf(side, order);
   const other = state.compare ? state.sides[1 - number] : null;
+  const held = grid.contains(document.activeElement) && document.activeElement;
   const cards = new Map([...grid.children].map((node) => [node.dataset.item, node.getBoundingClientRect()]));
   grid.replaceChildren(...ranking.results.map((product) => card(product, {
     currency: state.shop.currency, move: moves.get(product.item), elsewhere: other && placeIn(other, product.item),
     open: () => openProduct(product, number), why: () => openReasons(product),
   })));
+  if (held) keepFocus(grid, held);
   animate(grid, cards);
   const moved = [...moves.values()].filter((move) => move !== 0).length;
   const changed = side.after && `Ranked anew after ${side.after}: ${moved || "none"} of ${order.length} products moved.`;
@@ -212,8 +220,9 @@ function basis(side) {
     return `${shared} of ${side.ranking.results.length} products are on both lists.`;
   }
   if (!side.ranking.personal) return "Nothing is known of this shopper: the order is the same for every stranger.";
-  const known = state.shop.simulated && side.shopper.summary ? `Simulated taste: ${side.shopper.summary}. ` : "";
-  return `${known}Ranked by what ${side.shopper.stranger ? "you" : side.shopper.name} did lately, the words asked for, looks, price and what others choose.`;
+  const known = state.shop.simulated && side.shopper.summary && !side.shopper.stranger;
+  return [known && el("span", { class: "further" }, `Simulated taste: ${side.shopper.summary}. `),
+    `Ranked by what ${side.shopper.stranger ? "you" : side.shopper.name} did lately.`];
 }
 
 function picker(side, number) {
@@ -227,6 +236,11 @@ function placeIn(side, item) {
   const found = side.ranking.results.find((result) => result.item === item);
   const name = side.shopper.stranger ? "a stranger" : side.shopper.name;
   return found ? `${found.position} for ${name}` : `Not shown to ${name}`;
+}
+
+function trouble(error, again) {
+  return el("div", { class: "nothing", role: "alert" }, el("p", {}, error.message),
+    el("button", { type: "button", click: again }, "Try again"));
 }
 
 function nothing() {
@@ -253,6 +267,13 @@ function movesOf(side, order) {
   }
   before.set(key, { order, moves, request: side.request });
   return moves;
+}
+
+/** Who works by keyboard stays at the product that was chosen, wherever it went. */
+function keepFocus(grid, held) {
+  const { item } = held.closest(".card").dataset;
+  const node = [...grid.children].find((one) => one.dataset.item === item);
+  (node?.querySelector(`.${held.className}`) || $("lists")).focus({ preventScroll: true });
 }
 
 /** Let cards glide from where they were to where they are. */
@@ -285,11 +306,12 @@ function show(...content) {
   panel.replaceChildren(el("button", { class: "close", type: "button", "aria-label": "Close", click: () => panel.close() }, "×"),
     el("div", { class: "panel-body" }, ...content.filter(Boolean)));
   if (!panel.open) panel.showModal();
+  panel.querySelector(".close").focus();
   panel.scrollTop = 0;
 }
 
 function openReasons(product) {
-  show(el("div", { class: "mini" }, photo(product), el("div", {}, product.brand && el("p", { class: "brand" }, product.brand),
+  show(el("div", { class: "mini" }, photo(product, product.title || product.item), el("div", {}, product.brand && el("p", { class: "brand" }, product.brand),
     el("h2", { id: "panel-title" }, shortTitle(product)), el("p", { class: "price" }, money(product.price, state.shop.currency)))),
   el("h3", {}, `Why it is number ${product.position}`), chart(product));
 }
@@ -424,7 +446,7 @@ function drawFacets(facets) {
   }
 }
 
-const start = guarded(async () => {
+async function start() {
   const wide = matchMedia("(min-width: 46rem)");
   $("filter-box").open = wide.matches;
   const [shop, personas] = await Promise.all([ask("GET", "/v1/shop"), ask("GET", "/v1/personas")]);
@@ -435,10 +457,15 @@ const start = guarded(async () => {
   state.shoppers = [...personas, stranger()];
   const address = new URLSearchParams(location.search);
   const wanted = state.shoppers.find((one) => one.id === address.get("as"));
+  $("lists").replaceChildren();
   state.sides = [newSide(wanted || state.shoppers[0])];
   state.query = (address.get("q") || "").trim().slice(0, 512);
   $("query").value = state.query;
   drawChips();
-  await Promise.all([load(0), recent(), ask("GET", "/v1/facets").then(drawFacets)]);
-});
-start();
+  load(0);
+  recent();
+  guarded(async () => drawFacets(await ask("GET", "/v1/facets")))();
+}
+
+const begin = () => start().catch((error) => $("lists").replaceChildren(trouble(error, begin)));
+begin();
