@@ -51,10 +51,9 @@ def idf(term: str) -> float:
 
 def literal_share(query: str, texts: list[str]) -> list[float]:
     """Share of the query's words, by idf, that each text has; a word that no item has weighs as the rarest."""
-    terms = set(analyse(query))
-    known = {term for term in terms if any(term in analyse(f"{t} {d}") for t, d in zip(TITLES, DESCRIPTIONS))}  # noqa: B905
-    rarest = max(idf(term) for t in [*TITLES, *DESCRIPTIONS] for term in analyse(t))
-    weight = {term: idf(term) if term in known else rarest for term in terms}
+    everything = {term for text in [*TITLES, *DESCRIPTIONS] for term in analyse(text)}
+    rarest = max(idf(term) for term in everything)
+    weight = {term: idf(term) if term in everything else rarest for term in set(analyse(query))}
     return [sum(w for term, w in weight.items() if term in analyse(text)) / sum(weight.values()) for text in texts]
 
 

@@ -1,0 +1,130 @@
+"""LambdaMART: contributions against walking the trees, and planted orders that it must learn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from vetrina.core.errors import DataError
+from vetrina.rank import LambdaMART, TrainingRows
+from vetrina.testing import sample_rows
+
+Floats = npt.NDArray[np.float32]
+SMALL: dict[str, Any] = {"trees": 30, "leaves": 8, "min_rows_in_leaf": 5, "threads": 1}
+
+
+def rows_of(wanted: Any, n_requests: int = 150, seed: int = 0, per_request: int = 10) -> TrainingRows:
+    """Rows of four features of which in each request the one of the highest ``wanted(features)`` was chosen."""
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(n_requests * per_request, 4)).astype(np.float32)
+    worth = wanted(features).reshape(n_requests, per_request)
+    gain = (worth == worth.max(axis=1, keepdims=True)).astype(np.float32).ravel()
+    return TrainingRows(features, gain, np.full(n_requests, per_request, dtype=np.int64), ["a", "b", "c", "d"])
+
+
+def reciprocal_rank(ranker: LambdaMART, rows: TrainingRows) -> float:
+    """Mean of 1 / place of the chosen row; 0.29 by chance for ten rows."""
+    size = int(rows.sizes[0])
+    score, gain = ranker.score(rows.features).reshape(-1, size), rows.gain.reshape(-1, size)
+    chosen = gain.argmax(axis=1)
+    of_chosen = np.take_along_axis(score, chosen[:, None], axis=1)
+    return float(np.mean(1 / (1 + (score > of_chosen).sum(axis=1))))
+
+
+def literal_walk(ranker: LambdaMART, row: Floats) -> npt.NDArray[np.float64]:
+    """Down each tree from its root: every split's feature is credited with the change of the node's value."""
+    shares = np.zeros(len(row) + 1)
+    for tree in ranker.booster_.dump_model()["tree_info"]:
+        node = tree["tree_structure"]
+        shares[-1] += node.get("internal_value", node.get("leaf_value"))
+        while "split_feature" in node:
+            value = float(row[node["split_feature"]])
+            if np.isnan(value) and node["missing_type"] == "NaN":
+                left = node["default_left"]
+            else:
+                left = (0.0 if np.isnan(value) else value) <= node["threshold"]
+            child = node["left_child"] if left else node["right_child"]
+            reached = child.get("internal_value", child.get("leaf_value"))
+            shares[node["split_feature"]] += reached - node["internal_value"]
+            node = child
+    return shares
+
+
+@pytest.fixture(scope="module")
+def ranker() -> LambdaMART:
+    return LambdaMART(**SMALL).fit(sample_rows())
+
+
+def test_contributions_are_those_of_walking_the_trees(ranker: LambdaMART) -> None:
+    features = sample_rows(seed=1).features  # with NaN
+    got = ranker.contributions(features)
+    np.testing.assert_allclose(got, [literal_walk(ranker, row) for row in features], atol=1e-5)
+
+
+def test_a_feature_that_no_tree_splits_on_has_no_share(ranker: LambdaMART) -> None:
+    features = sample_rows(seed=1).features
+    unused = [number for number, share in enumerate(ranker.importance().values()) if share == 0]
+    assert {4, 5} <= set(unused)  # one is never known, one never varies
+    assert not ranker.contributions(features)[:, unused].any()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "floor"),
+    [
+        (lambda x: x[:, 1], 0.9),
+        (lambda x: -x[:, 2], 0.9),
+        (lambda x: -np.abs(x[:, 0]), 0.8),  # in the middle: no line can say it
+        (lambda x: np.minimum(x[:, 0], x[:, 3]), 0.7),  # both at once
+    ],
+    ids=["more", "less", "middle", "both"],
+)
+def test_a_planted_order_is_learned(wanted: Any, floor: float) -> None:
+    options = {**SMALL, "trees": 80, "feature_share": 1.0, "learning_rate": 0.1}
+    ranker = LambdaMART(**options).fit(rows_of(wanted))
+    assert reciprocal_rank(ranker, rows_of(wanted, seed=1)) > floor
+
+
+def test_importance_is_a_share_of_what_was_learned() -> None:
+    importance = LambdaMART(**SMALL).fit(rows_of(lambda x: x[:, 1])).importance()
+    assert sum(importance.values()) == pytest.approx(1)
+    assert max(importance, key=lambda name: importance[name]) == "b"
+    assert importance["b"] > 0.6
+
+
+def test_larger_gains_come_first() -> None:
+    """Of what was clicked (1) and what was bought (3), the bought comes first: grades, not labels, are learned."""
+    rows = rows_of(lambda x: x[:, 0])
+    worth = rows.features[:, 0]
+    graded = TrainingRows(
+        rows.features, np.digitize(worth, [0.5, 1.5]).astype(np.float32) * 1.5, rows.sizes, rows.names
+    )
+    ranker = LambdaMART(**{**SMALL, "feature_share": 1.0}).fit(graded)
+    steps = np.zeros((3, 4), dtype=np.float32)
+    steps[:, 0] = (0, 1, 2)
+    assert np.all(np.diff(ranker.score(steps)) > 0)
+
+
+def test_a_log_without_a_choice_says_so() -> None:
+    rows = sample_rows(5)
+    none = TrainingRows(rows.features, np.zeros_like(rows.gain), rows.sizes, rows.names)
+    with pytest.raises(DataError, match="no choice"):
+        LambdaMART(**SMALL).fit(none)
+
+
+def test_saved_as_text_that_a_person_can_read(ranker: LambdaMART, tmp_path: Path) -> None:
+    ranker.save(tmp_path)
+    assert (tmp_path / "trees.txt").read_text(encoding="utf-8").startswith("tree\n")
+    loaded = LambdaMART.load(tmp_path)
+    assert loaded.names_ == sample_rows().names
+    assert loaded.importance() == pytest.approx(ranker.importance())
+
+
+def test_another_seed_gives_another_forest_of_the_same_use() -> None:
+    rows, fresh = rows_of(lambda x: x[:, 1]), rows_of(lambda x: x[:, 1], seed=1)
+    first, second = (LambdaMART(**SMALL, seed=seed).fit(rows) for seed in (0, 1))
+    assert not np.array_equal(first.score(rows.features), second.score(rows.features))
+    assert abs(reciprocal_rank(first, fresh) - reciprocal_rank(second, fresh)) < 0.1
