@@ -132,7 +132,7 @@ def _table(rows: list[str]) -> str:
 
 def _row(name: str, schema: dict[str, Any], needed: bool, meaning: str) -> str:
     limits = ", ".join(_limits(schema)).capitalize()
-    told = ". ".join(part for part in (meaning.rstrip("."), limits) if part)
+    told = ". ".join(part for part in (meaning.strip().rstrip("."), limits) if part)
     return f"| `{name}` | {_type(schema)} | {_default(schema, needed)} | {_cell(told)} |"
 
 
@@ -179,7 +179,7 @@ def _ref(schema: dict[str, Any]) -> str:
 
 
 def _example(value: Any) -> str:
-    return f"```json\n{json.dumps(value, indent=1, ensure_ascii=False)}\n```"
+    return f"```json\n{json.dumps(value, indent=2, ensure_ascii=False)}\n```"
 
 
 def _cell(text: str) -> str:

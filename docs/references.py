@@ -194,6 +194,8 @@ def api_pages() -> dict[str, str]:
     """A page for each package: its modules, each documented where it is written."""
     pages = {}
     for package in pkgutil.iter_modules(vetrina.__path__, "vetrina."):
+        if package.name == "vetrina.__main__":  # nothing in it but the call of the command line
+            continue
         module = import_module(package.name)
         inner = pkgutil.walk_packages(module.__path__, f"{package.name}.") if package.ispkg else []
         names = [package.name, *sorted(m.name for m in inner if not m.name.split(".")[-1].startswith("_"))]
