@@ -9,7 +9,7 @@ from vetrina.engine.events import Event
 from vetrina.engine.explain import Reason, explain
 from vetrina.engine.flow import Measure, cut_of
 from vetrina.engine.ingest import Canonical, pseudonyms
-from vetrina.engine.learn import learn
+from vetrina.engine.learn import fit_stages, learn, learn_ranker
 from vetrina.engine.replay import Gains, Replay, requests_at, requests_from_log
 from vetrina.engine.shop import MAX_K, Ranking, Result, Shop
 from vetrina.engine.snapshots import Snapshots
@@ -38,7 +38,9 @@ __all__ = [
     "VetrinaError",
     "cut_of",
     "explain",
+    "fit_stages",
     "learn",
+    "learn_ranker",
     "pseudonyms",
     "read_config",
     "requests_at",

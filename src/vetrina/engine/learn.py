@@ -18,7 +18,7 @@ from vetrina.engine.replay import Gains, Replay, requests_from_log
 from vetrina.rank import FeatureFamily, MatchScore, Ranker, TrainingRows
 from vetrina.retrieve.base import Retriever
 
-__all__ = ["fit_stages", "learn", "spoken", "training_rows"]
+__all__ = ["fit_stages", "learn", "learn_ranker", "spoken", "training_rows"]
 
 # With fewer searches in the training days, some are made up: this many at most.
 _ENOUGH_SEARCHES = 200
@@ -54,13 +54,21 @@ def learn(
     progress = progress or Silent()
     with progress.step("Fitting candidate sources"):
         engine = fit_stages(items, log, config, encoders)
+    return learn_ranker(engine, log, config, judged, progress)
+
+
+def learn_ranker(
+    engine: Engine, log: EventLog, config: ShopConfig, judged: Replay | None = None, progress: Progress | None = None
+) -> Engine:
+    """The same engine with a ranker learned from ``log``, on which its stages were fitted, and from graded queries."""
+    progress = progress or Silent()
     rows = []
     if len(log):
         since = _training_start(log, config.rank)
         past = refit(engine, log, until=since)
         replays = replays_of(log, since, int(log.time[-1]) + 1, config.rank)
         if replays and _searches([*replays, *([judged] if judged else [])]) < _ENOUGH_SEARCHES:
-            replays.append(spoken(_latest(replays[0], _SPOKEN), items, config.build.seed))
+            replays.append(spoken(_latest(replays[0], _SPOKEN), engine.items, config.build.seed))
         total = sum(len(replay.requests) for replay in replays)
         with progress.step("Replaying the log for training rows", total) as step:
             for replay in replays:

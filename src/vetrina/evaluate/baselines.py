@@ -335,7 +335,7 @@ class ALS(Baseline):
 
     name = "ALS"
     config_type = ALSConfig
-    grid = {"factors": [64, 256], "regularisation": [0.1, 20], "alpha": [2], "half_life_days": [None, 60], "days": [7]}
+    grid = {"factors": [64, 256], "regularisation": [0.1, 20], "alpha": [2], "half_life_days": [60], "days": [7]}
 
     def learn(self, items: Items, log: EventLog) -> None:
         options = self.config

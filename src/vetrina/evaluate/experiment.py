@@ -28,7 +28,9 @@ from vetrina.engine import (
     Shop,
     ShopConfig,
     cut_of,
+    fit_stages,
     learn,
+    learn_ranker,
     requests_from_log,
 )
 from vetrina.evaluate.baselines import ALS, BM25, Baseline, ItemKNN, OwnFrequency, Popularity
@@ -46,6 +48,8 @@ SHOWN = ("ndcg", "precision", "recall", "f1", "mrr", "hit_rate")
 
 K = 10
 _FOLDS = 5
+#: Share of choices that must have been bought before for products new to the shopper to have a table of their own.
+_REPEATED = 0.1
 _REPEATS = 2
 
 
@@ -237,8 +241,9 @@ def _parts(log: EventLog, since: int, until: int, config: ShopConfig) -> dict[st
         "Recommendations": _where(every, worded=False),
         "New products": _where(new, worded=False),
     }
-    if not (parts["New products"].truth.n_relevant.sum() < parts["Recommendations"].truth.n_relevant.sum()):
-        del parts["New products"]  # nobody chose anything twice: the same table again
+    chosen, new_chosen = (parts[name].truth.n_relevant.sum() for name in ("Recommendations", "New products"))
+    if new_chosen > (1 - _REPEATED) * chosen:
+        del parts["New products"]  # hardly anything is bought again: the same table twice
     return {name: part for name, part in parts.items() if part.truth.n_relevant.any()}
 
 
@@ -292,9 +297,11 @@ def measure_judged(
     rng = np.random.default_rng(config.build.seed)
     folds = [rng.permutation(n) % _FOLDS for _ in range(_REPEATS)]
     values: dict[str, dict[str, list[ItemList]]] = {"pool": {}, "whole": {}}
+    with shown.step("Fitting candidate sources"):
+        stages = fit_stages(encoded.items, log, config, encoded.encoders)
     with shown.step("Cross-validating on graded queries", _FOLDS * _REPEATS) as step:
         for fold in folds:
-            pool, whole = _folded(encoded, log, judged, pools, fold, config, step.advance)
+            pool, whole = _folded(stages, log, judged, pools, fold, config, step.advance)
             values["pool"].setdefault(ENGINE, []).append(pool)
             values["whole"].setdefault(ENGINE, []).append(whole)
     with shown.step("Baseline: BM25"):
@@ -325,7 +332,7 @@ def measure_judged(
 
 
 def _folded(
-    encoded: Encoded,
+    stages: Engine,
     log: EventLog,
     judged: Replay,
     pools: list[npt.NDArray[np.int32]],
@@ -337,9 +344,7 @@ def _folded(
     pool: list[npt.NDArray[np.int32]] = [np.empty(0, np.int32)] * len(pools)
     whole = list(pool)
     for number in range(_FOLDS):
-        engine = learn(
-            encoded.items, log, config, encoded.encoders, judged.take(np.flatnonzero(fold != number)), Silent()
-        )
+        engine = learn_ranker(stages, log, config, judged.take(np.flatnonzero(fold != number)))
         asked = np.flatnonzero(fold == number)
         requests = judged.take(asked).requests
         given = engine.rank(requests, K, [pools[row] for row in asked]).lists
