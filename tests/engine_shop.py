@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import csv
 import os
+import shutil
+import tempfile
+from functools import cache
 from pathlib import Path
 
 from small_shop import write_events, write_products
@@ -25,6 +29,20 @@ def make_shop(folder: Path, *, events: bool = True, photos: bool = True) -> Shop
         photos=folder / "photos" if photos else None,
     )
     set_options(folder / "shop", _SETTINGS if events and photos else {})
+    return Shop.open(folder / "shop")
+
+
+@cache
+def _built() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="vetrina-tests-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    make_shop(folder).build()
+    return folder
+
+
+def built_shop(folder: Path) -> Shop:
+    """A copy of :func:`make_shop` in ``folder``, built; the building is done once for all modules of tests."""
+    shutil.copytree(_built(), folder, dirs_exist_ok=True)
     return Shop.open(folder / "shop")
 
 

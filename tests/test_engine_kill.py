@@ -6,13 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from engine_shop import ONE_THREAD, edit_products, make_shop
+from engine_shop import ONE_THREAD, built_shop, edit_products
 from vetrina import Shop
 
 
@@ -27,7 +28,7 @@ def steps(process: subprocess.Popen[str]) -> list[float]:
     with process:
         times = [time.perf_counter() for _ in process.stderr]
     assert process.returncode == 0
-    return np.diff([*times, time.perf_counter()]).tolist()
+    return [after - before for before, after in pairwise([*times, time.perf_counter()])]
 
 
 def kill(process: subprocess.Popen[str], step: int, delay: float) -> bool:
@@ -53,8 +54,7 @@ def answers(root: Path) -> tuple[str, list[tuple[str, float]]]:
 
 @pytest.mark.slow
 def test_a_build_killed_at_ten_moments_leaves_the_published_snapshot(tmp_path: Path) -> None:
-    shop = make_shop(tmp_path)
-    shop.build()
+    shop = built_shop(tmp_path)
     lasted = steps(start(shop))
     assert len(lasted) > 8
     served, killed = answers(shop.root), 0

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from engine_shop import edit_products, make_shop
+from engine_shop import built_shop, edit_products, make_shop
 from vetrina import Filters, Ranking, RequestError, Shop, UnknownItem
 
 NOW = int(time.time())
@@ -18,9 +18,7 @@ NOW = int(time.time())
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    shop = make_shop(tmp_path_factory.mktemp("shop"))
-    shop.build()
-    return shop.root.parent
+    return built_shop(tmp_path_factory.mktemp("shop")).root.parent
 
 
 @pytest.fixture
@@ -41,7 +39,7 @@ def order(ranking: Ranking) -> list[str]:
 
 @pytest.mark.parametrize("k", [0, -1, 1001, 10**9])
 def test_k_must_be_a_number_of_results(shop: Shop, k: int) -> None:
-    calls = [
+    calls: list[Callable[[], Ranking]] = [
         lambda: shop.search("hat", k=k),
         lambda: shop.recommend(k=k),
         lambda: shop.similar("p00", k=k),

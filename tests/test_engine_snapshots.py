@@ -9,15 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from engine_shop import edit_products, flip_a_byte, make_shop
+from engine_shop import built_shop, edit_products, flip_a_byte, make_shop
 from vetrina import Shop, SnapshotError, VetrinaError
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A shop with two snapshots: the second knows a hat that the first does not."""
-    shop = make_shop(tmp_path_factory.mktemp("shop"))
-    shop.build()
+    shop = built_shop(tmp_path_factory.mktemp("shop"))
     edit_products(shop, {"p02": {"name": "Feathered bonnet"}})
     shop.build()
     return shop.root.parent
