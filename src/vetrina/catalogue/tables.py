@@ -101,7 +101,8 @@ def find_file(path: Path) -> Path:
         raise MissingFile(f"There is no folder {folder}, so no file {path.name} in it.")
     names = sorted(one.name for one in folder.iterdir() if one.is_file())
     hint = nearest(path.name, names) or (f" It holds: {', '.join(names[:8])}." if names else " The folder is empty.")
-    raise MissingFile(f"There is no file {path.name!r} in {folder}.{hint}")
+    where = "this folder" if folder == Path() else folder
+    raise MissingFile(f"There is no file {path.name!r} in {where}.{hint}")
 
 
 def read_table(

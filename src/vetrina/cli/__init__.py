@@ -108,7 +108,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         hint = f" See: {context.command_path} --help" if context is not None else ""
-        return _fail(f"{error.format_message()}{hint}", error.exit_code)
+        said = error.format_message()
+        return _fail(f"{said}{'' if said.endswith(('.', '?')) else '.'}{hint}", error.exit_code)
     except Exception as error:  # noqa: BLE001  (the last place that can turn it into words)
         return _explain(error)
     return _code(code)
