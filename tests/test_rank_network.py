@@ -11,7 +11,7 @@ from sklearn.metrics import log_loss  # type: ignore[import-untyped]
 
 from vetrina.core.errors import DataError
 from vetrina.rank import Network, TrainingRows
-from vetrina.rank.network import binary_cross_entropy, cross_entropy, relu, sigmoid
+from vetrina.rank.network import _loss, binary_cross_entropy, cross_entropy, relu, sigmoid
 from vetrina.testing import sample_rows
 
 TRUTH = np.array([1, 0, 1, 0, 1.0])
@@ -90,6 +90,21 @@ def test_a_planted_choice_is_learned(chosen: object) -> None:
     fresh = rows(1)
     right: npt.NDArray[np.bool_] = (network.score(fresh.features) > 0) == (fresh.gain > 0)
     assert right.mean() > 0.93
+
+
+def test_the_gradient_is_that_of_the_loss() -> None:
+    """Against differences, one parameter after the other: a wrong gradient still descends, only worse."""
+    rng = np.random.default_rng(0)
+    features, truth = rng.normal(size=(30, 3)), (rng.random(30) < 0.4).astype(np.float64)
+    shapes = ((3, 4), (4,), (5,))
+    flat = rng.normal(size=21)
+    _, gradient = _loss(flat, features, truth, shapes, 0.1)
+    step = 1e-6 * np.eye(21)
+    differences = [
+        (_loss(flat + one, features, truth, shapes, 0.1)[0] - _loss(flat - one, features, truth, shapes, 0.1)[0]) / 2e-6
+        for one in step
+    ]
+    np.testing.assert_allclose(gradient, differences, atol=1e-6)
 
 
 def test_training_lowers_the_loss_below_that_of_the_share_alone() -> None:
