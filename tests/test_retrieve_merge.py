@@ -91,3 +91,11 @@ def test_pick_reads_entries_of_a_sparse_matrix() -> None:
     matrix = sparse.csr_array(np.array([[0, 2, 0], [5, 0, 7]], dtype=np.float32))
     assert pick(matrix, lists_of([1, 2], [0, 2])).tolist() == [2, 0, 5, 7]
     assert pick(matrix, lists_of([], [])).shape == (0,)
+
+
+@pytest.mark.parametrize("rows", [3, 2_000])
+def test_pick_of_few_and_of_many_rows(rows: int) -> None:
+    rng = np.random.default_rng(0)
+    dense = np.where(rng.random((20, 300)) < 0.1, rng.random((20, 300)), 0).astype(np.float32)
+    lists = lists_of(*[rng.integers(0, 300, rows // 20 + 1).tolist() for _ in range(20)])
+    np.testing.assert_array_equal(pick(sparse.csr_array(dense), lists), dense[lists.row, lists.item])
