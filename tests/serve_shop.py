@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import polars as pl
@@ -19,7 +20,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from vetrina.catalogue import ItemMapping, read_items
-from vetrina.core import Items
+from vetrina.core import DAY, Items
 from vetrina.engine.create import create_from_tables
 from vetrina.simulate import SimulationConfig, simulate, write_shop
 
@@ -43,7 +44,7 @@ _PATIENCE = 60.0
 
 
 def built_shop(factory: pytest.TempPathFactory) -> Path:
-    """A built shop of some 140 products, one for all tests; what changes it takes a copy beside it."""
+    """A built shop of some 150 products, one for all tests; what changes it takes a copy beside it."""
     folder = factory.getbasetemp() / "served"
     root = folder / "shop"
     if root.exists():
@@ -51,7 +52,8 @@ def built_shop(factory: pytest.TempPathFactory) -> Path:
     products = _with_red_dresses(write_shop(folder / "source", N_GENERATED, rng=1))
     items = Items(read_items(MAPPING, products.parent).table)
     config = SimulationConfig(n_shoppers=150, days=20, seed=1)
-    made = simulate(items, products.parent, config, end=int(time.time()))
+    # Until last midnight: the same log on every day, and lately enough for what is popular now.
+    made = simulate(items, products.parent, config, end=int(time.time()) // DAY * DAY)
     create_from_tables(
         root, items=made.items.table, events=made.events, judgements=None, photos_root=products.parent,
         name="Little Vetrina", currency="€", simulated=True, overrides=SETTINGS,
@@ -71,17 +73,23 @@ def build(root: Path) -> None:
 
 
 def _with_red_dresses(products: Path) -> Path:
-    """A red twin of every generated dress: one in 16 is red, and tests of a taste for red ones need a few."""
+    """Two red twins of every generated dress: few of those are red, and tests of a taste for red ones need some."""
     table = pl.read_csv(products)
-    twins = table.filter((pl.col("article_type") == "Dresses") & (pl.col("colour") != "Red"))
-    rows = []
-    for row in twins.iter_rows(named=True):
-        told = {name: str(row[name]).replace(row["colour"], "Red") for name in ("title", "description")}
-        red = row | told | {"id": f"r{row['id']}", "colour": "Red", "photo": f"photos/r{row['id']}.jpg"}
+    brands = table["brand"].unique().sort().to_list()
+    rows: list[dict[str, Any]] = []
+    for row in table.filter((pl.col("article_type") == "Dresses") & (pl.col("colour") != "Red")).iter_rows(named=True):
         with Image.open(products.parent / row["photo"]) as photo:
-            grey = ImageOps.autocontrast(photo.convert("L"))
-        ImageOps.colorize(grey, (120, 10, 15), (240, 232, 226), mid=(205, 30, 40)).save(products.parent / red["photo"])
-        rows.append(red)
+            red = ImageOps.colorize(ImageOps.autocontrast(photo.convert("L")), "#780a0f", "#f0e8e2", mid="#cd1e28")
+        place = brands.index(row["brand"])
+        for brand, picture, price in (
+            (brands[place], red, row["price"]),
+            (brands[place - 1], ImageOps.mirror(red), row["price"] + 20),
+        ):
+            name = f"r{len(rows):02d}"
+            picture.save(products.parent / "photos" / f"{name}.jpg")
+            title, description = (row[column].replace(row["colour"], "Red") for column in ("title", "description"))
+            told = {"title": title.replace(row["brand"], brand), "description": description, "brand": brand}
+            rows.append(row | told | {"id": name, "colour": "Red", "price": price, "photo": f"photos/{name}.jpg"})
     pl.concat([table, pl.DataFrame(rows, schema=table.schema)]).write_csv(products)
     return products
 
