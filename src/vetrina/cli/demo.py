@@ -167,7 +167,7 @@ def _side_by_side(shop: Shop, personas: list[dict[str, Any]]) -> None:
     pair = personas[:2]
     rankings = [shop.search(QUERY, shopper=persona["id"], k=_SHOWN) for persona in pair]
     _print(f"“{QUERY}” as two shoppers see it (SIMULATED shoppers)")
-    for persona, ranking in zip(pair, rankings, strict=True):
+    for persona in pair:
         typer.echo(one_line(f"{persona['name']} ({persona['id']}). {persona['summary']}"))
     header = ["#", *(persona["name"] for persona in pair)]
     rows = []

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from vetrina.core.errors import DataError
 
-__all__ = ["cosine", "euclidean", "pearson", "similarity_from_distance"]
+__all__ = ["cosine", "dot_of_pairs", "euclidean", "pearson", "similarity_from_distance"]
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.floating]
@@ -111,3 +111,43 @@ def _unit(rows: Floats) -> Floats:
     rows = rows / np.maximum(np.abs(rows).max(axis=1, keepdims=True, initial=0), np.finfo(np.float64).tiny)
     length = np.linalg.norm(rows, axis=1, keepdims=True)
     return rows / np.where(length > 0, length, 1)
+
+
+def dot_of_pairs(
+    x: npt.NDArray[np.float32],
+    y: npt.NDArray[np.float32],
+    row_x: npt.NDArray[np.integer],
+    row_y: npt.NDArray[np.integer],
+) -> npt.NDArray[np.float32]:
+    """Dot products of chosen pairs of rows.
+
+    Where the pairs are many for so few rows, one matrix product and a look-up are
+    several times faster than gathering both rows of every pair.
+
+    Parameters
+    ----------
+    x, y : float32 of shape (n, dim) and (m, dim)
+    row_x, row_y : int of shape (n_pairs,)
+
+    Returns
+    -------
+    float32 of shape (n_pairs,)
+
+    Examples
+    --------
+    >>> x, y = np.eye(2, dtype=np.float32), np.array([[3, 4], [5, 6]], dtype=np.float32)
+    >>> dot_of_pairs(x, y, np.array([0, 1]), np.array([1, 0])).tolist()
+    [5.0, 4.0]
+    """
+    if len(x) * len(y) <= _DENSE * len(row_x):
+        return np.asarray((x @ y.T)[row_x, row_y], dtype=np.float32)
+    dots = np.empty(len(row_x), dtype=np.float32)
+    for start in range(0, len(dots), _PAIRS_AT_ONCE):
+        part = slice(start, start + _PAIRS_AT_ONCE)
+        dots[part] = np.einsum("ij,ij->i", x[row_x[part]], y[row_y[part]])
+    return dots
+
+
+# As measured for 64 to 128 dimensions on two cores: a product of so many more cells than pairs takes as long.
+_DENSE = 16
+_PAIRS_AT_ONCE = 65_536  # bounds the memory of the gathered rows

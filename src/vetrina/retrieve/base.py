@@ -114,4 +114,11 @@ def pick(matrix: sparse.csr_array, lists: ItemList) -> npt.NDArray[np.float32]:
     if not len(lists.item):
         # SciPy would give a sparse array for no places at all.
         return np.empty(0, dtype=np.float32)
+    if matrix.shape[0] * matrix.shape[1] <= _DENSE * len(lists.item):
+        return np.asarray(matrix.toarray()[lists.row, lists.item], dtype=np.float32)
+    matrix.sum_duplicates()  # in order, entries are found by halving
     return np.asarray(matrix[lists.row, lists.item], dtype=np.float32).ravel()
+
+
+# A dense array of so many cells for each one wanted is still filled sooner than a sparse one is searched.
+_DENSE = 64

@@ -22,6 +22,7 @@ from pydantic import Field
 
 from vetrina.core import Config, EventLog, ItemList, Items, Requests, register
 from vetrina.core.errors import MissingExtra, SnapshotError
+from vetrina.core.similarity import dot_of_pairs
 from vetrina.retrieve.base import Allowed, Found, Retriever, top_k
 
 __all__ = ["PhotoVector", "TextVector", "Vector", "VectorConfig", "WindowVectorConfig"]
@@ -167,12 +168,7 @@ class _Nearest(Retriever):
     def score(self, requests: Requests, lists: ItemList) -> Floats:
         """Cosine of what each request seeks and each row's item; 0 where either is unknown."""
         self.require_fitted("items_")
-        sought, row = self._sought(requests), lists.row
-        result = np.empty(len(lists.item), dtype=np.float32)
-        for start in range(0, len(result), 65_536):
-            part = slice(start, start + 65_536)
-            result[part] = np.einsum("ij,ij->i", sought[row[part]], self._vectors[lists.item[part]])
-        return result
+        return dot_of_pairs(self._sought(requests), self._vectors, lists.row, lists.item)
 
 
 @register("retriever", "vector")

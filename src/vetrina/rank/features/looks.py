@@ -9,6 +9,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from vetrina.core import Config, ItemList, Items, Requests, register
+from vetrina.core.similarity import dot_of_pairs
 from vetrina.rank.features.base import FeatureFamily
 
 __all__ = ["Looks", "LooksConfig"]
@@ -70,12 +71,12 @@ class Looks(FeatureFamily):
         """Cosine of each row's item with the shopper's last items: (n_rows, latest), NaN-free, -2 where none."""
         vectors = self.items_.vectors["fused"]
         latest = requests.windows.latest(self.config.latest)
-        near = np.full((len(lists.item), self.config.latest), -2, dtype=np.float32)
+        near = np.empty((len(lists.item), self.config.latest), dtype=np.float32)
         row = lists.row
-        for place in range(self.config.latest):
-            past = latest[row, place]
-            known = past >= 0
-            near[known, place] = np.einsum("ij,ij->i", vectors[past[known]], vectors[lists.item[known]])
+        for place in range(self.config.latest if len(row) else 0):
+            past = latest[:, place]
+            dots = dot_of_pairs(vectors[np.maximum(past, 0)], vectors, row, lists.item)
+            near[:, place] = np.where(past[row] >= 0, dots, -2)
         return near
 
 
@@ -88,4 +89,4 @@ def _cosine(query: Floats, vectors: Floats, row: npt.NDArray[np.int32], item: np
     query = np.asarray(query, dtype=np.float32)
     length = np.linalg.norm(query, axis=1, keepdims=True)
     unit = np.where(length > 0, query / np.where(length > 0, length, 1), np.nan)
-    return np.asarray(np.einsum("ij,ij->i", unit[row], vectors[item]), dtype=np.float32)
+    return dot_of_pairs(unit.astype(np.float32), vectors, row, item)

@@ -19,6 +19,16 @@ _CHOSEN = {
     "looked": (EventKind.view, EventKind.click, EventKind.cart, EventKind.rate),
     "shown": (EventKind.impression,),
 }
+#: The columns that are the same for every request of a day.
+_COUNTS = (
+    *(f"bought_{days}d" for days in _DAYS),
+    "bought_ever",
+    "bought_trend",
+    "looked_7d",
+    "looked_30d",
+    "looked_ever",
+    "click_rate",
+)
 
 
 @register("features", "popularity")
@@ -53,24 +63,38 @@ class Popularity(FeatureFamily):
     def compute(self, requests: Requests, lists: ItemList) -> npt.NDArray[np.float32]:
         self.require_fitted("first_seen_")
         item, now = lists.item, requests.now[lists.row]
+        # Counts change by the day: an item is looked up once for each day, however many requests it is in.
+        days, day = np.unique(requests.now // DAY, return_inverse=True)
+        n_items = len(self.items_)
+        pairs, back = np.unique(day[lists.row] * n_items + item, return_inverse=True)
+        counts = self._counts(pairs % max(n_items, 1), days[pairs // max(n_items, 1)] * DAY)[:, back]
+        dated = self.items_.available_at[item]
+        always = dated == np.iinfo(np.int64).min  # then since somebody first met it
+        appeared = np.minimum(np.where(always, self.first_seen_[item], dated), now)
+        columns = np.empty((len(item), len(self.names_)), dtype=np.float32)
+        for place, name in enumerate(_COUNTS):
+            columns[:, self.names_.index(name)] = counts[place]
+        columns[:, self.names_.index("bought_of_best")] = by_group_max(np.expm1(counts[2]), lists)
+        columns[:, self.names_.index("days_on_sale")] = (now - appeared) / DAY
+        return columns
+
+    def _counts(self, item: npt.NDArray[np.int64], now: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """The columns that depend on item and day alone: float32 of shape (len(_COUNTS), len(item))."""
         bought, looked, shown = (self.counts_[name] for name in _CHOSEN)
         recent = [bought.within(item, now, days) for days in _DAYS]
-        ever, seen = bought.until(item, now), looked.until(item, now)
-        appeared = np.maximum(self.items_.available_at[item], np.minimum(self.first_seen_[item], now))
+        seen, times_shown = looked.until(item, now), shown.until(item, now)
         # Smoothed towards 1 in 20, a usual rate of clicks, by 20 shows' worth.
-        rate = (seen + 1) / (shown.until(item, now) + 20)
-        columns = [
+        rate = (seen + 1) / (times_shown + 20)
+        rows = [
             *(np.log1p(count) for count in recent),
-            np.log1p(ever),
-            by_group_max(recent[2], lists),
+            np.log1p(bought.until(item, now)),
             (recent[1] + 1) / (recent[3] * 7 / 30 + 1),
             np.log1p(looked.within(item, now, 7)),
             np.log1p(looked.within(item, now, 30)),
             np.log1p(seen),
-            np.where(shown.until(item, now) > 0, rate, np.nan),
-            (now - appeared) / DAY,
+            np.where(times_shown > 0, rate, np.nan),
         ]
-        return np.stack(columns, axis=1).astype(np.float32)
+        return np.stack(rows).astype(np.float32)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         arrays = {f"{name}_{part}": value for name, c in self.counts_.items() for part, value in c.arrays().items()}
