@@ -148,10 +148,10 @@ def test_any_shop_is_read_back_as_it_was_written(data: st.DataObject) -> None:
             },
             "judgements": {"file": data.draw(text), "grade": data.draw(text)},
             "encode": data.draw(
-                st.dictionaries(name, st.just({"encoder": "tfidf", "options": {"dim": 7}}), max_size=2)
+                st.dictionaries(_modalities, st.just({"encoder": "tfidf", "options": {"dim": 7}}), max_size=2)
             ),
             "fuse": {"weights": data.draw(st.dictionaries(text, st.floats(allow_nan=False, allow_infinity=False)))},
-            "retrieve": data.draw(st.sampled_from([{}, {"popular": {"options": {"days": 3.0}}}])),
+            "retrieve": data.draw(st.sampled_from([{"history": {}}, {"popular": {"options": {"days": 3.0}}}])),
             "rank": {"options": {"trees": 3}, "features": ["words"], "gains": data.draw(_gains)},
             "policy": {"no_duplicates": data.draw(st.lists(text))},
         },
@@ -160,6 +160,7 @@ def test_any_shop_is_read_back_as_it_was_written(data: st.DataObject) -> None:
     assert ShopConfig.parse(tomllib.loads(shop_toml(config, ["a\nb"], ["\x00"])), "") == config
 
 
+_modalities = st.from_regex("[a-z][a-z0-9_]{0,9}", fullmatch=True).filter(lambda name: name != "fused")
 _gains = st.fixed_dictionaries({}, optional={"view": st.floats(0, 10), "click": st.integers(0, 3).map(float)})
 
 

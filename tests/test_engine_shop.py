@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from engine_shop import built_shop, edit_products, make_shop
-from vetrina import Filters, Ranking, RequestError, Shop, UnknownItem
+from vetrina import ConfigError, Filters, Ranking, RequestError, Shop, UnknownItem
 
 NOW = int(time.time())
 
@@ -244,3 +244,23 @@ def test_a_shop_without_words_or_anything_but_ids(tmp_path: Path) -> None:
         assert ranking.results
         for result in ranking.results:
             assert sum(reason.share for reason in result.reasons) == pytest.approx(result.score, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("[rank]\nfeatures = []", r"rank\.features: .*at least 1 item"),
+        ("[rank]\ngains = {clik = 1.0}", r"rank\.gains\.clik is not a setting.*Did you mean 'click'"),
+        ("[rank]\ngains = {click = -1.0}", r"rank\.gains\.click: .*greater than or equal to 0"),
+        ("[retrieve]", r"retrieve: .*at least 1 item"),
+        ("[build]\nseed = -1", r"build\.seed: .*greater than or equal to 0"),
+        ('[encode."../elsewhere"]\nencoder = "tfidf"', r"encode\.\.\./elsewhere: a modality is named by a-z"),
+        ('[encode.fused]\nencoder = "tfidf"', r"encode\.fused: a modality is named by"),
+    ],
+)
+def test_settings_that_no_build_could_use_are_refused_when_the_shop_is_opened(
+    tmp_path: Path, setting: str, said: str
+) -> None:
+    (tmp_path / "shop.toml").write_text(f'[items]\nfile = "p.csv"\nitem = "sku"\n{setting}\n', encoding="utf-8")
+    with pytest.raises(ConfigError, match=said):
+        Shop.open(tmp_path)

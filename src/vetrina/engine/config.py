@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from vetrina.catalogue.mapping import EventMapping, ItemMapping
 from vetrina.core import Config, component_class
 from vetrina.core.errors import ConfigError, MissingFile
+from vetrina.engine.replay import Gains
 from vetrina.policy import PolicyConfig
 
 __all__ = [
@@ -77,7 +79,7 @@ class RankConfig(Config):
     ranker: str = "lambdamart"
     options: dict[str, Any] = Field(default_factory=dict)
     features: list[str] = Field(
-        default=["words", "looks", "people", "history", "taste", "price", "popularity", "shopper"]
+        default=["words", "looks", "people", "history", "taste", "price", "popularity", "shopper"], min_length=1
     )
     window: int = Field(default=300, ge=1, description="Most recent events kept of each shopper.")
     training_days: float = Field(default=30.0, gt=0, description="The last days of the log become training rows.")
@@ -93,6 +95,12 @@ class RankConfig(Config):
     def _check(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
         return _checked("ranker", info.data.get("ranker", "lambdamart"), options)
 
+    @field_validator("gains")
+    @classmethod
+    def _gains(cls, gains: dict[str, float]) -> dict[str, float]:
+        Gains.parse(gains, "rank.gains")
+        return gains
+
     @field_validator("features")
     @classmethod
     def _known(cls, features: list[str]) -> list[str]:
@@ -105,7 +113,7 @@ class BuildConfig(Config):
     """[build]: measuring and reproducing."""
 
     test_days: float = Field(default=14.0, gt=0, description="The last days are held out to measure the build.")
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     refit_share: float = Field(
         default=0.2, ge=0, le=1, description="Encoders learn anew when this share of the catalogue has changed."
     )
@@ -134,11 +142,24 @@ class ShopConfig(Config):
             "item_item": SourceConfig(k=150),
             "history": SourceConfig(k=100),
             "popular": SourceConfig(k=100),
-        }
+        },
+        min_length=1,
     )
     rank: RankConfig = RankConfig()
     policy: PolicyConfig = PolicyConfig()
     build: BuildConfig = BuildConfig()
+
+    @field_validator("encode")
+    @classmethod
+    def _modalities(cls, encode: dict[str, EncoderConfig]) -> dict[str, EncoderConfig]:
+        for name in encode:
+            # They name files and folders.
+            if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name == "fused":
+                raise ConfigError(
+                    f"encode.{name}: a modality is named by a-z, 0-9 and _, "
+                    "and not fused, which is all of them together."
+                )
+        return encode
 
     @field_validator("retrieve")
     @classmethod
