@@ -115,7 +115,7 @@ class BuildConfig(Config):
     test_days: float = Field(default=14.0, gt=0, description="The last days are held out to measure the build.")
     seed: int = Field(default=0, ge=0)
     refit_share: float = Field(
-        default=0.2, ge=0, le=1, description="Encoders learn anew when this share of the catalogue has changed."
+        default=0.2, ge=0, le=1, description="Encoders learn anew when so much of the catalogue is new to them."
     )
 
 
