@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from scipy.spatial.distance import cdist
 
 from vetrina.core.errors import DataError
-from vetrina.core.similarity import cosine, euclidean, pearson, similarity_from_distance
+from vetrina.core.similarity import cosine, dot_of_pairs, euclidean, pearson, similarity_from_distance
 
 X, Y = np.array([[1, 2, 3, 4, 5.0]]), np.array([[2, 3, 4, 5, 6.0]])
 
@@ -73,3 +73,14 @@ def test_rows_of_unequal_length_are_refused(function: object) -> None:
         function(X, Y[:, :4])
     with pytest.raises(DataError):
         function(X[0], Y)
+
+
+def test_dots_of_pairs_are_those_of_the_rows_whatever_else_is_asked() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(7, 33)).astype(np.float32), rng.normal(size=(500, 33)).astype(np.float32)
+    row_x, row_y = rng.integers(0, 7, 40_000), rng.integers(0, 500, 40_000)
+    dots = dot_of_pairs(x, y, row_x, row_y)
+    np.testing.assert_allclose(dots, (x.astype(np.float64) @ y.T.astype(np.float64))[row_x, row_y], atol=1e-4)
+    alone = [dot_of_pairs(x, y, row_x[n : n + 1], row_y[n : n + 1])[0] for n in range(300)]
+    assert alone == dots[:300].tolist()
+    assert dot_of_pairs(x, y, row_x[:0], row_y[:0]).shape == (0,)

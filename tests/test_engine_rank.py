@@ -227,3 +227,19 @@ def test_what_a_shopper_did_is_said_as_it_was(shop: Shop) -> None:
         (reason,) = [reason for reason in twin.reasons if reason.kind == "looks"]
         assert reason.evidence == {"item": "p01", "title": "Black shoe", "you": said}
         assert reason.text.endswith(f"“Black shoe” that you {said}")
+
+
+def test_similar_items_are_like_the_item_and_not_merely_popular(shop: Shop) -> None:
+    items = shop.items
+    titles = dict(zip(items.ids, items.table["title"].to_list(), strict=True))
+    for item, title in titles.items():
+        colour, kind = title.lower().split()
+        results = shop.similar(item, k=5).results
+        assert item not in {result.item for result in results}
+        alike = [kind in result.title.lower() or colour in result.title.lower() for result in results]
+        assert sum(alike) >= 4, [result.title for result in results]
+        assert kind in results[0].title.lower()
+        for result in results:
+            shares = {reason.kind: reason.share for reason in result.reasons}
+            assert shares["looks"] == pytest.approx(result.score, abs=1e-5)
+            assert shares["popularity"] == 0

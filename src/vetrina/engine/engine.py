@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from vetrina.core import EventLog, ItemList, Items, Requests
 from vetrina.encode.base import Encoder
 from vetrina.policy import PolicyConfig, allowed_items, finish
-from vetrina.rank import FeatureFamily, Ranker
+from vetrina.rank import FeatureFamily, MatchScore, Ranker, TrainingRows
 from vetrina.retrieve.base import Retriever
 from vetrina.retrieve.merge import add_scores, merge
 
@@ -24,6 +25,9 @@ __all__ = ["Engine", "Part", "Ranked"]
 
 Floats = npt.NDArray[np.float32]
 Part = TypeVar("Part", Retriever, FeatureFamily)
+
+#: Weights of what makes an item like another.
+_LIKENESS = {"like_fused": 1.0, "window_fused": 0.1}
 
 # Requests worked on at once: bounds memory to about this many times the catalogue.
 _CHUNK = 256
@@ -95,6 +99,40 @@ class Engine:
         """All families' features side by side: float32 of shape (n_rows, n_features)."""
         return np.concatenate([family.compute(requests, lists) for family in self.features], axis=1)
 
+    @cached_property
+    def likeness(self) -> Ranker:
+        """What orders items like a named one: likeness itself, and a little of the shopper's own taste.
+
+        The log teaches the ranker what people choose, which for want of anything like it would be
+        what is popular; who asks for similar products asks for similar products.
+        """
+        names = self.feature_names
+        empty = TrainingRows(
+            np.empty((0, len(names)), np.float32), np.empty(0, np.float32), np.empty(0, np.int64), names
+        )
+        return MatchScore(weights=_LIKENESS).fit(empty)
+
+    def score(self, requests: Requests, lists: ItemList, features: Floats) -> Floats:
+        """Score of every row by the ranker that is for its request: float32 of shape (n_rows,)."""
+        scores = self.ranker.score(features)
+        like = self._asks_like(requests, lists)
+        if like.any():
+            scores[like] = self.likeness.score(features[like])
+        return scores
+
+    def contributions(self, requests: Requests, lists: ItemList, features: Floats) -> Floats:
+        """Each feature's share of :meth:`score`, and what is common: float32 of shape (n_rows, n_features + 1)."""
+        shares = self.ranker.contributions(features)
+        like = self._asks_like(requests, lists)
+        if like.any():
+            shares[like] = self.likeness.contributions(features[like])
+        return shares
+
+    def _asks_like(self, requests: Requests, lists: ItemList) -> npt.NDArray[np.bool_]:
+        """Rows whose request names an item to find similar ones to, where items have vectors to compare."""
+        like = np.array([query.like >= 0 for query in requests.queries], dtype=bool)
+        return like[lists.row] & ("fused" in self.items.vectors)
+
     def rank(self, requests: Requests, k: int, given: Sequence[npt.NDArray[np.int32]] | None = None) -> Ranked:
         """Rank for a batch of requests.
 
@@ -117,7 +155,7 @@ class Engine:
             lists = ItemList.from_lists(list(given))
             add_scores(self.sources, requests, lists)
         features = self.compute_features(requests, lists)
-        lists.columns["score"] = self.ranker.score(features)
+        lists.columns["score"] = self.score(requests, lists, features)
         lists.columns["_row"] = np.arange(len(lists.item))
         lists = finish(lists, self.items, self.policy, k)
         return Ranked(lists, features[lists.columns.pop("_row")])

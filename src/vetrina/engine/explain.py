@@ -52,7 +52,7 @@ def explain(engine: Engine, requests: Requests, ranked: Ranked) -> list[list[Rea
     list of list of Reason
         One per row; the shares of a row sum to its score.
     """
-    shares = engine.ranker.contributions(ranked.features)
+    shares = engine.contributions(requests, ranked.lists, ranked.features)
     groups = [*engine.reasons, "common"]
     told = [group for group in GROUPS if group in groups]
     table = np.stack(

@@ -20,7 +20,7 @@ def merge(sources: Mapping[str, Retriever], requests: Requests, k: Mapping[str, 
     sources : mapping of str to Retriever
     requests : Requests
     k : mapping of str to int
-        How many candidates each source may bring.
+        How many candidates each source may bring. Where a request names an item, only "vector" brings any.
     allowed : bool of shape (batch, n_items), or None
 
     Returns
@@ -30,11 +30,17 @@ def merge(sources: Mapping[str, Retriever], requests: Requests, k: Mapping[str, 
         another source brought.
     """
     rows, items = [], []
-    for name, source in sources.items():
-        found, _ = source.retrieve(requests, k[name], allowed)
-        row, place = np.nonzero(found >= 0)
+    found = {name: source.retrieve(requests, k[name], allowed)[0] for name, source in sources.items()}
+    # Who asks for items like one is not answered with what is popular, unless nothing is known to be like it.
+    like = np.array([query.like >= 0 for query in requests.queries], dtype=bool)
+    if like.any() and "vector" in found:
+        like &= (found["vector"] >= 0).any(axis=1)
+        for name, ids in found.items():
+            found[name] = ids if name == "vector" else np.where(like[:, None], -1, ids)
+    for ids in found.values():
+        row, place = np.nonzero(ids >= 0)
         rows.append(row)
-        items.append(found[row, place])
+        items.append(ids[row, place])
     row, item = np.concatenate(rows).astype(np.int64), np.concatenate(items).astype(np.int64)
     width = int(item.max(initial=0)) + 1
     pairs = np.unique(row * width + item)
