@@ -6,8 +6,12 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-from hypothesis import settings
+# Tests fit many small models, for which threads cost more than they bring; before NumPy reads it.
+for _library in ("OMP", "OPENBLAS"):
+    os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
+
+import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
 
 # The same examples each time: a failure that comes and goes helps nobody. No
 # deadline: how fast a machine is says nothing about whether the code is right.
