@@ -84,7 +84,7 @@ class RankConfig(Config):
     window: int = Field(default=300, ge=1, description="Most recent events kept of each shopper.")
     training_days: float = Field(default=30.0, gt=0, description="The last days of the log become training rows.")
     training_requests: int = Field(default=6000, ge=1, description="Most requests to learn from; the latest are kept.")
-    negatives: int = Field(default=80, ge=1, description="Candidates not chosen that are kept per request.")
+    negatives: int = Field(default=40, ge=1, description="Candidates not chosen that are kept per request.")
     gains: dict[str, float] = Field(
         default={"click": 1.0, "cart": 2.0, "purchase": 3.0},
         description="What a choice of each kind is worth.",

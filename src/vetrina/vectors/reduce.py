@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from vetrina.core import Component, Config, register
+from vetrina.core import Component, Config
 from vetrina.core.errors import DataError
 
 __all__ = ["PCA", "PCAConfig"]
@@ -26,7 +26,6 @@ class PCAConfig(Config):
     explained: float = Field(default=1.0, gt=0, le=1, description="Share of the variance that is enough.")
 
 
-@register("reducer", "pca")
 class PCA(Component):
     """Principal components, rows scaled to unit length again.
 
@@ -46,6 +45,8 @@ class PCA(Component):
     ((4, 2), 1.0)
     """
 
+    # Not in the registry: it is the one reducer there is, and no setting names it.
+    kind, name = "reducer", "pca"
     config_type = PCAConfig
 
     def fit(self, rows: Floats) -> Self:

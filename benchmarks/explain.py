@@ -1,0 +1,158 @@
+"""How to explain a page of results: what each exact way costs in time and in quality.
+
+    VETRINA_DATA=... python benchmarks/explain.py
+
+On Online Retail (real people; the last 30 days are the test) and on the fashion shop (simulated
+shoppers; the last 14 days). Three ways whose shares sum to the score:
+
+path        credit each split on a row's way through a tree with the change of the node's value
+TreeSHAP    Shapley values of the trees (LightGBM's pred_contrib)
+families    every tree restricted to one family of features (interaction constraints), so that a
+            family's share is the sum of its own trees
+
+Time is of explaining 200 rows of one page, one thread, median and p99 of the repetitions, beside
+scoring the same rows. Quality is NDCG@10 of the order; path and TreeSHAP explain the same trees.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import lightgbm as lgb
+import numpy as np
+import numpy.typing as npt
+
+from vetrina.catalogue.datasets import load
+from vetrina.core import DAY, EventLog, ItemList, Items, Silent, Truth
+from vetrina.engine import Engine, ShopConfig, cut_of, fit_stages, requests_from_log
+from vetrina.engine.encoding import encode_items
+from vetrina.engine.learn import refit, replays_of, training_rows
+from vetrina.evaluate import bootstrap_difference, measure
+from vetrina.rank import LambdaMART
+from vetrina.rank.base import TrainingRows
+from vetrina.simulate import SimulationConfig, simulate
+
+Floats = npt.NDArray[np.float32]
+ROWS, REPETITIONS = 200, 30
+
+
+def prepared(name: str) -> tuple[Engine, TrainingRows, list[Floats], list[ItemList], Truth, npt.NDArray[np.int32]]:
+    """(engine without a ranker, its training rows, features and lists of the test, truth, shoppers)."""
+    dataset = load(name)
+    items, days = Items(dataset.items), 30.0
+    if dataset.events is not None:
+        log = EventLog.from_table(dataset.events, items)
+    else:
+        end = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp())
+        made = simulate(items, dataset.root, SimulationConfig(), end)
+        items, days = made.items, 14.0
+        log = EventLog.from_table(made.events, items)
+    config = ShopConfig.parse({"items": {"file": "-", "item": "item"}}, "")
+    with tempfile.TemporaryDirectory() as media:
+        encoded = encode_items(items, dataset.root, Path(media), config, Silent())
+    cut = cut_of(log, days)
+    train = log.before(cut)
+    engine = fit_stages(encoded.items, train, config, encoded.encoders)
+    since = cut - int(config.rank.training_days * DAY)
+    past = refit(engine, train, since)
+    parts = [
+        part
+        for replay in replays_of(train, since, cut, config.rank)
+        for part in training_rows(past, replay, config.rank, 0)
+    ]
+    rows = TrainingRows(
+        np.concatenate([part.features for part in parts]),
+        np.concatenate([part.gain for part in parts]),
+        np.concatenate([part.sizes for part in parts]),
+        engine.feature_names,
+    )
+    test = requests_from_log(log, cut, int(log.time[-1]) + 1, window_size=config.rank.window)
+    observed, features, lists = engine.observe(log), [], []
+    for start in range(0, len(test.requests), 256):
+        part = observed.encode_queries(test.requests.slice(start, min(start + 256, len(test.requests))))
+        found = observed.candidates(part)
+        features.append(observed.compute_features(part, found))
+        lists.append(ItemList(found.offsets, found.item))
+    return engine, rows, features, lists, test.truth, test.shopper
+
+
+def ordered(score: Callable[[Floats], Floats], features: list[Floats], lists: list[ItemList]) -> ItemList:
+    best: list[npt.NDArray[np.int32]] = []
+    for part, some in zip(features, lists, strict=True):
+        ranked = ItemList(some.offsets, some.item, {"score": score(part)}).sorted_by("score", 10)
+        best += [ranked.list_of(row) for row in range(len(ranked))]
+    return ItemList.from_lists(best)
+
+
+def timed(explain: Callable[[Floats], object], rows: Floats) -> str:
+    explain(rows)
+    took = []
+    for _ in range(REPETITIONS):
+        begun = time.perf_counter()
+        explain(rows)
+        took.append((time.perf_counter() - begun) * 1000)
+    return f"{np.median(took):8.2f} {np.percentile(took, 99):8.2f}"
+
+
+def by_family(booster: lgb.Booster, family: npt.NDArray[np.int64]) -> Callable[[Floats], Floats]:
+    """Shares from trees of one family each: sum the leaves' values by the tree's family."""
+    trees = booster.dump_model()["tree_info"]
+    values = np.zeros((len(trees), max(tree["num_leaves"] for tree in trees)), dtype=np.float32)
+    owner = np.zeros((len(trees), int(family.max()) + 1), dtype=np.float32)
+    for number, tree in enumerate(trees):
+        stack = [tree["tree_structure"]]
+        while stack:
+            node = stack.pop()
+            if "split_feature" in node:
+                owner[number, family[node["split_feature"]]] = 1
+                stack += [node["left_child"], node["right_child"]]
+            else:
+                values[number, node.get("leaf_index", 0)] = node["leaf_value"]
+    assert (owner.sum(axis=1) <= 1).all(), "a tree has features of two families"
+    place = np.arange(len(trees))
+    return lambda rows: (
+        values[place, np.asarray(booster.predict(rows, pred_leaf=True, num_threads=1), dtype=np.intp)] @ owner
+    )
+
+
+def main() -> None:
+    for name, title in (("online-retail", "Online Retail"), ("fashion", "Fashion (SIMULATED shoppers)")):
+        engine, rows, features, lists, truth, shopper = prepared(name)
+        ranker = LambdaMART(threads=0).fit(rows)
+        reasons = engine.reasons
+        names = sorted(set(reasons))
+        family = np.array([names.index(reason) for reason in reasons])
+        groups = [np.flatnonzero(family == number).tolist() for number in range(len(names))]
+        constrained = LambdaMART(interaction_constraints=groups).fit(rows).booster_
+        page = features[0][:ROWS]
+        booster = ranker.booster_
+
+        score = timed(lambda part: booster.predict(part, num_threads=1), page)
+        path = timed(ranker.contributions, page)
+        shap = timed(lambda part: booster.predict(part, pred_contrib=True, num_threads=1), page)
+        split = timed(by_family(constrained, family), page)
+        free = measure(ordered(ranker.score, features, lists), truth, 10, ["ndcg"])
+        tied = measure(
+            ordered(lambda part: np.asarray(constrained.predict(part), dtype=np.float32), features, lists),
+            truth,
+            10,
+            ["ndcg"],
+        )
+        lost = bootstrap_difference(tied.values["ndcg@10"], free.values["ndcg@10"], shopper[free.requests])
+        print(f"\n{title}: {len(rows.gain):,} training rows, {len(rows.names)} features, {len(names)} families")
+        print(f"{'':34}{'ms':>8} {'p99':>8}  ndcg@10")
+        print(f"{'score ' + str(ROWS) + ' rows':34}{score}  {free.mean('ndcg@10'):.4f}")
+        print(f"{'explain them: path':34}{path}  {free.mean('ndcg@10'):.4f}")
+        print(f"{'explain them: TreeSHAP':34}{shap}  {free.mean('ndcg@10'):.4f}")
+        print(f"{'explain them: families':34}{split}  {tied.mean('ndcg@10'):.4f}")
+        print(f"families minus free: {lost.mean:+.4f} [{lost.low:+.4f}, {lost.high:+.4f}]")
+        exact = ranker.contributions(page).sum(axis=1)
+        print(f"largest difference between path shares' sum and score: {np.abs(exact - ranker.score(page)).max():.1e}")
+
+
+if __name__ == "__main__":
+    main()
