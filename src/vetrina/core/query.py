@@ -134,4 +134,5 @@ class Requests:
         An event dated after the request, by a clock that is ahead, is new: weights that halve
         with age would double without end.
         """
-        return (np.maximum(self.now[self.windows.row] - self.windows.time, 0) / 86_400).astype(np.float32)
+        seconds = np.maximum(self.now[self.windows.row] - self.windows.time, 0)
+        return np.asarray(seconds / 86_400, dtype=np.float32)

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
 from vetrina.core import DAY, EventLog, Progress, Requests
 from vetrina.engine.config import ShopConfig
 from vetrina.engine.encoding import Encoded, encode_items
@@ -39,11 +41,12 @@ def build(root: Path, config: ShopConfig, progress: Progress, measure: Measure |
     measure : callable, optional
         What it returns goes into the manifest. The snapshot itself learns from everything.
     """
-    counts, shop, encoded, judged = _prepared(root, config, progress)
-    metrics: dict[str, Any] = {"rows": counts, "encoding": encoded.counts, "encoding_seconds": encoded.seconds}
-    if measure is not None:
-        metrics["evaluation"] = measure(shop, encoded, judged, config)
-    engine = learn(encoded.items, shop.log, config, encoded.encoders, judged, progress)
+    with _one_thread():
+        counts, shop, encoded, judged = _prepared(root, config, progress)
+        metrics: dict[str, Any] = {"rows": counts, "encoding": encoded.counts, "encoding_seconds": encoded.seconds}
+        if measure is not None:
+            metrics["evaluation"] = measure(shop, encoded, judged, config)
+        engine = learn(encoded.items, shop.log, config, encoded.encoders, judged, progress)
     snapshots = Snapshots(root)
     with progress.step("Writing the snapshot"):
         name = snapshots.write(engine, config, shop.hashes, metrics)
@@ -53,8 +56,20 @@ def build(root: Path, config: ShopConfig, progress: Progress, measure: Measure |
 
 def measured(root: Path, config: ShopConfig, progress: Progress, measure: Measure) -> dict[str, Any]:
     """The first half of a build, then ``measure``; nothing is written but tables and vectors."""
-    _, shop, encoded, judged = _prepared(root, config, progress)
-    return measure(shop, encoded, judged, config)
+    with _one_thread():
+        _, shop, encoded, judged = _prepared(root, config, progress)
+        return measure(shop, encoded, judged, config)
+
+
+def _one_thread() -> threadpool_limits:
+    """One thread for linear algebra: a second one gains a tenth at most.
+
+    And where another process wants the core too, threads that spin while they wait for one
+    another made the encoders learn four to twenty-five times as slowly.
+    """
+    import scipy.linalg  # noqa: F401  (it brings a BLAS of its own, which must be there to be limited)
+
+    return threadpool_limits(1, "blas")
 
 
 def _prepared(

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.staticfiles import StaticFiles
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from vetrina.engine import Shop, VetrinaError
 from vetrina.serve.guard import LOOPBACK, Guard
@@ -100,4 +101,6 @@ def run(shop: Shop, host: str = "127.0.0.1", port: int = 8000) -> None:
     import uvicorn
 
     app = create_app(shop, hosts=LOOPBACK if host in LOOPBACK else None)
+    # One request is too little work to share out: threads would only wait for one another.
+    threadpool_limits(1)
     uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, server_header=False)
