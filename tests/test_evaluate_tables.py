@@ -45,9 +45,9 @@ def test_numbers_are_those_of_the_bootstrap() -> None:
 
 def test_columns_line_up() -> None:
     heading, header, rule, *body = table().text().split("\n")
-    assert heading == "Toys (60 requests of 20 shoppers)"
+    assert heading == "Toys (at 10; 60 requests of 20 shoppers)"
     assert {len(line) for line in (header, rule, body[0])} == {len(header)}
-    for column in ("ndcg@10", "the engine’s lead", "mrr@10"):
+    for column in ("ndcg", "the engine’s lead", "mrr"):
         end = header.index(column) + len(column)
         assert body[0][end - 1].isdigit()
         assert rule[end - 1] == "-"
@@ -57,7 +57,7 @@ def test_columns_line_up() -> None:
 def test_markdown_has_a_cell_for_every_column() -> None:
     systems = {name.replace(" ", "|"): scores for name, scores in two_systems().items()}
     lines = compare("Toys", systems, SHOPPER, "popularity", resamples=50).markdown().split("\n")
-    assert lines[0] == "**Toys (60 requests of 20 shoppers)**"
+    assert lines[0] == "**Toys (at 10; 60 requests of 20 shoppers)**"
     cells = [line.replace("\\|", "") for line in lines[2:]]
     assert len({line.count("|") for line in cells}) == 1
     assert "the\\|engine" in lines[-1]
@@ -79,7 +79,7 @@ def test_left_out_requests_are_counted_and_shoppers_follow() -> None:
     truth = Truth.from_lists([{}, {1: 1.0}, {1: 1.0}, {2: 1.0}])
     result = compare("Toys", {"one": measure(lists, truth)}, np.array([9, 4, 4, 5]), resamples=20)
     assert (result.n, result.n_shoppers, result.n_left_out) == (3, 2, 1)
-    assert result.heading == "Toys (3 requests of 2 shoppers; 1 without a right answer left out)"
+    assert result.heading == "Toys (at 10; 3 requests of 2 shoppers; 1 without a right answer left out)"
 
 
 def test_what_cannot_be_said_is_a_dash_and_null() -> None:

@@ -243,7 +243,9 @@ def test_what_is_printed_for_a_reader_says_the_same(planted: Planted, rank: Rank
     assert "and 40 more users; write all with --output ranked.csv" in done.out
     assert "LEAKS" in done.out
     for metric, value in same["measured"]["rows"][0]["values"].items():
-        assert metric in done.out
+        name, _, cut = metric.partition("@")
+        assert f" {name}" in done.out
+        assert f"(at {cut};" in done.out
         assert f"{value['mean']:.3f}" in done.out
 
 

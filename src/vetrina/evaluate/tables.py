@@ -73,7 +73,8 @@ class Table:
     @property
     def heading(self) -> str:
         """Title, size and warnings, in one line."""
-        parts = [f"{self.n:,} requests" + (f" of {self.n_shoppers:,} shoppers" if self.n_shoppers is not None else "")]
+        parts = [f"at {self._cut}"] if self._cut else []
+        parts += [f"{self.n:,} requests" + (f" of {self.n_shoppers:,} shoppers" if self.n_shoppers is not None else "")]
         if self.n_left_out:
             parts.append(f"{self.n_left_out:,} without a right answer left out")
         if self.simulated:
@@ -81,6 +82,12 @@ class Table:
         if self.leaks:
             parts.append("LEAKS: training saw the test, figures are too high")
         return f"{self.title} ({'; '.join(parts)})"
+
+    @property
+    def _cut(self) -> str:
+        """The cut-off of all metrics, said once in the heading; "" where they differ."""
+        cuts = {name.partition("@")[2] for name in self.metrics}
+        return cuts.pop() if len(cuts) == 1 else ""
 
     def as_dict(self) -> dict[str, Any]:
         """As plain data for JSON; what is not a number is None."""
@@ -108,7 +115,8 @@ class Table:
 
     def _cells(self) -> tuple[list[str], list[list[str]]]:
         first, others = self.metrics[0], self.metrics[1:]
-        header = ["system", first, "interval"]
+        shown = [name.removesuffix(f"@{self._cut}") for name in self.metrics]
+        header = ["system", shown[0], "interval"]
         if self.reference:
             header += [f"{self.reference}’s lead", "interval", "p"]
         body = []
@@ -118,7 +126,7 @@ class Table:
                 lead = row.lead[first] if row.lead else None
                 cells += [_number(lead.mean, "+"), _ends(lead, "+"), _p(lead.p_value)] if lead else ["", "", ""]
             body.append(cells + [_number(row.values[name].mean) for name in others])
-        return [*header, *others], body
+        return [*header, *shown[1:]], body
 
 
 def compare(
@@ -160,11 +168,11 @@ def compare(
     >>> one = Scores({"mrr@10": np.array([1.0, 0.5, 1.0])}, np.arange(3), 0)
     >>> two = Scores({"mrr@10": np.array([0.5, 0.5, 0.5])}, np.arange(3), 0)
     >>> print(compare("Toy", {"one": one, "two": two}, reference="one", resamples=200).text())
-    Toy (3 requests)
-    system  mrr@10        interval  one’s lead         interval      p
-    ------  ------  --------------  ----------  ---------------  -----
-    one      0.833  [0.500, 1.000]
-    two      0.500  [0.500, 0.500]      +0.333  [0.000, +0.500]  0.080
+    Toy (at 10; 3 requests)
+    system    mrr        interval  one’s lead         interval      p
+    ------  -----  --------------  ----------  ---------------  -----
+    one     0.833  [0.500, 1.000]
+    two     0.500  [0.500, 0.500]      +0.333  [0.000, +0.500]  0.080
     """
     if not systems:
         raise ConfigError("systems: there is nothing to compare; give at least one.")
