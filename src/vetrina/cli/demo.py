@@ -60,9 +60,15 @@ def demo(
         typer.echo(one_line(line))
     typer.echo(f"{_took(time.perf_counter() - begun)}, {_peak():.1f} GiB of memory at most.")
     if serve:
+        from vetrina.cli.tending import free_port
         from vetrina.cli.tending import serve as serve_shop
+        from vetrina.core.errors import ConfigError
 
-        typer.echo(f"Storefront: http://127.0.0.1:{port}")
+        try:
+            free_port("127.0.0.1", port)
+        except ConfigError:
+            typer.echo(f"Port {port} is taken: another one takes its place.")
+            port = 0
         serve_shop(shop.root, port=port)
     else:
         typer.echo(f"Next: vetrina serve {shop.root}")

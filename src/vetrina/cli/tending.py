@@ -17,7 +17,7 @@ from vetrina.cli.where import open_shop
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["components", "events", "forget", "serve"]
+__all__ = ["components", "events", "forget", "free_port", "serve"]
 
 
 def serve(
@@ -35,7 +35,7 @@ def serve(
 
     opened = open_shop(shop)
     _ = opened.engine  # what cannot be served is said now, not to the first shopper
-    port = _free_port(host, port)
+    port = free_port(host, port)
     shown = f"[{host}]" if ":" in host else host
     typer.echo(one_line(f"{opened.config.shop.name}: http://{shown}:{port} (Ctrl-C stops it)"), err=True)
     run(opened, host=host, port=port)
@@ -130,8 +130,14 @@ def _lines(stream: Iterable[str], name: str) -> list[dict[str, Any]]:
     return found
 
 
-def _free_port(host: str, port: int) -> int:
-    """``port`` when it can be listened on (a free one for 0)."""
+def free_port(host: str, port: int) -> int:
+    """``port``, or a free one for 0.
+
+    Raises
+    ------
+    ConfigError
+        When it cannot be listened on.
+    """
     from vetrina.core.errors import ConfigError
 
     try:
