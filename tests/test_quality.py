@@ -13,7 +13,8 @@ from vetrina.core import DAY, Items
 from vetrina.engine import Shop
 from vetrina.engine.create import create_from_tables
 from vetrina.evaluate import Table
-from vetrina.evaluate.experiment import ENGINE, evaluate_shop
+from vetrina.evaluate.experiment import evaluate_shop
+from vetrina.evaluate.tables import ENGINE
 from vetrina.simulate import SimulationConfig, simulate
 
 pytestmark = pytest.mark.quality

@@ -379,7 +379,7 @@ class BM25(Baseline):
 
     name = "BM25"
     config_type = Config
-    grid = {"title": [1, 3, 6], "description": [0.3, 0.7]}
+    grid = {"title": [1, 3], "description": [0.7, 1], "attributes": [0, 0.5]}
 
     def __init__(self, gains: Gains | None = None, **options: Any) -> None:
         super().__init__(gains)

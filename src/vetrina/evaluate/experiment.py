@@ -1,20 +1,17 @@
-"""Measure a shop's engine beside the usual baselines: on the last days of its log, and on graded queries.
+"""Measure a shop's engine beside the usual baselines, on the last days of its log and on graded queries.
 
-Both go through the engine that serves. On a log, everything learns from what was
-before a cut in time and then answers every later request with the window that its
-shopper had by then; nothing is learned from the test. On graded queries, every
-query is answered by an engine that has learned from the other folds alone.
+It goes through the engine that serves. Everything learns from what was before a cut in
+time, and then answers every later request with the window that its shopper had by then;
+nothing is learned from the test.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from vetrina.core import DAY, EventLog, ItemList, Items, Progress, Silent
 from vetrina.core.errors import DataError
@@ -28,29 +25,19 @@ from vetrina.engine import (
     Shop,
     ShopConfig,
     cut_of,
-    fit_stages,
     learn,
-    learn_ranker,
     requests_from_log,
 )
 from vetrina.evaluate.baselines import ALS, BM25, Baseline, ItemKNN, OwnFrequency, Popularity
+from vetrina.evaluate.graded import measure_judged
 from vetrina.evaluate.metrics import Scores, measure
-from vetrina.evaluate.tables import Table, compare
+from vetrina.evaluate.tables import ENGINE, SHOWN, K, Table, compare
 from vetrina.evaluate.tuning import tune
 
-__all__ = ["ENGINE", "SHOWN", "evaluate_shop", "measure_judged", "measure_log", "measure_shop", "measuring"]
+__all__ = ["evaluate_shop", "measure_log", "measure_shop", "measuring"]
 
-#: Our own row in a table.
-ENGINE = "Vetrina"
-
-#: The metrics that a table shows.
-SHOWN = ("ndcg", "precision", "recall", "f1", "mrr", "hit_rate")
-
-K = 10
-_FOLDS = 5
 #: Share of choices that must have been bought before for products new to the shopper to have a table of their own.
 _REPEATED = 0.1
-_REPEATS = 2
 
 
 class _Rival(NamedTuple):
@@ -183,45 +170,50 @@ def measure_log(
     tests, validations = _parts(log, cut, until, config), _parts(train, since, cut, config)
     tables = []
     for rivals, names in ((_FOR_SEARCH, ("Searches",)), (_FOR_RECOMMENDATION, ("Recommendations", "New products"))):
-        wanted = [name for name in names if name in tests]
-        ranked: dict[str, dict[str, Scores]] = {name: {} for name in wanted}
+        wanted = {name: tests[name] for name in names if name in tests}
+        scores: dict[str, dict[str, Scores]] = {}
         notes: dict[str, list[str]] = {name: [] for name in wanted}
-        for name in wanted:
-            with shown.step(f"Measuring: {name.lower()}", len(tests[name].requests)) as step:
-                ranked[name][ENGINE] = _measured(observed, tests[name], step.advance)
+        for name, test in wanted.items():
+            with shown.step(f"Measuring: {name.lower()}", len(test.requests)) as step:
+                scores[name] = {ENGINE: _measured(observed, test, step.advance)}
         for rival in rivals if wanted else ():
-            known = [name for name in wanted if name in validations]
             with shown.step(f"Baseline: {rival.name}"):
-                options: dict[str, dict[str, Any]] = {name: dict(rival.fixed) for name in wanted}
-                if tuned and rival.grid and known:
-                    best = tune(
-                        lambda rival=rival, **o: rival.make(gains, **rival.fixed, **o),
-                        rival.grid,
-                        engine.items,
-                        train.before(since),
-                        train,
-                        [validations[name] for name in known],
-                    )
-                    for name, found in zip(known, best, strict=True):
-                        options[name] |= found.options
-                        notes[name].append(f"{rival.name} tuned to {_told(found.options)}")
+                judges = {name: validations[name] for name in wanted if tuned and rival.grid and name in validations}
+                found = _tuned(rival, gains, engine.items, train.before(since), train, judges)
                 fitted: dict[str, Baseline] = {}
-                for name in wanted:
-                    key = repr(options[name])
-                    if key not in fitted:
-                        fitted[key] = rival.make(gains, **options[name]).fit(engine.items, train).observe(log)
-                    lists = fitted[key].rank(tests[name].requests, K)
-                    ranked[name][rival.name] = measure(lists, tests[name].truth, K, SHOWN)
-        for name in wanted:
+                for name, test in wanted.items():
+                    options = {**rival.fixed, **found.get(name, {})}
+                    baseline = fitted.get(repr(options))
+                    if baseline is None:
+                        baseline = rival.make(gains, **options).fit(engine.items, train).observe(log)
+                        fitted[repr(options)] = baseline
+                    scores[name][rival.name] = measure(baseline.rank(test.requests, K), test.truth, K, SHOWN)
+                for name, options in found.items():
+                    notes[name].append(f"{rival.name} tuned to {_told(options)}")
+        for name, test in wanted.items():
             table = compare(
                 f"{config.shop.name}: {_TITLES[name]}, {title}",
-                ranked[name],
-                tests[name].shopper,
+                scores[name],
+                test.shopper,
                 ENGINE,
                 simulated=config.shop.simulated,
             )
             tables.append(replace(table, notes=tuple(notes[name])))
     return tables
+
+
+def _tuned(
+    rival: _Rival, gains: Gains, items: Items, train: EventLog, observed: EventLog, judges: Mapping[str, Replay]
+) -> dict[str, dict[str, Any]]:
+    """The best options for each of ``judges``."""
+    if not judges:
+        return {}
+
+    def make(**options: Any) -> Baseline:
+        return rival.make(gains, **rival.fixed, **options)
+
+    best = tune(make, rival.grid, items, train, observed, list(judges.values()))
+    return {name: one.options for name, one in zip(judges, best, strict=True)}
 
 
 _TITLES = {
@@ -260,141 +252,6 @@ def _measured(engine: Engine, replay: Replay, advance: Callable[[int], None]) ->
         lists += [ranked.list_of(row) for row in range(len(ranked))]
         advance(len(ranked))
     return measure(ItemList.from_lists(lists), replay.truth, K, SHOWN)
-
-
-def measure_judged(
-    encoded: Encoded,
-    log: EventLog,
-    judged: Replay,
-    config: ShopConfig,
-    progress: Progress | None = None,
-    *,
-    tuned: bool = True,
-) -> list[Table]:
-    """Cross-validate over graded queries: the order of what was judged, and of the whole catalogue.
-
-    Parameters
-    ----------
-    encoded : Encoded
-    log : EventLog
-        What the engine learns from besides; may be empty.
-    judged : Replay
-        One request per query, with the grades as gains.
-    config : ShopConfig
-    progress : Progress, optional
-    tuned : bool
-        Choose BM25's field weights on each fold's training queries too.
-
-    Returns
-    -------
-    list of Table
-        "judged pool" orders the judged products alone. "whole catalogue" also has products that
-        nobody judged, which count as not relevant: its notes say what share was judged.
-    """
-    shown = progress or Silent()
-    n = len(judged.requests)
-    pools = [judged.truth.item[a:b] for a, b in zip(judged.truth.offsets[:-1], judged.truth.offsets[1:], strict=True)]
-    rng = np.random.default_rng(config.build.seed)
-    folds = [rng.permutation(n) % _FOLDS for _ in range(_REPEATS)]
-    values: dict[str, dict[str, list[ItemList]]] = {"pool": {}, "whole": {}}
-    with shown.step("Fitting candidate sources"):
-        stages = fit_stages(encoded.items, log, config, encoded.encoders)
-    with shown.step("Cross-validating on graded queries", _FOLDS * _REPEATS) as step:
-        for fold in folds:
-            pool, whole = _folded(stages, log, judged, pools, fold, config, step.advance)
-            values["pool"].setdefault(ENGINE, []).append(pool)
-            values["whole"].setdefault(ENGINE, []).append(whole)
-    with shown.step("Baseline: BM25"):
-        for fold in folds:
-            pool, whole = _bm25(encoded.items, log, judged, pools, fold, tuned=tuned)
-            values["pool"].setdefault("BM25", []).append(pool)
-            values["whole"].setdefault("BM25", []).append(whole)
-    tables = []
-    for name, title in (("pool", "judged pool"), ("whole", "whole catalogue")):
-        scores = {system: _mean(lists, judged) for system, lists in values[name].items()}
-        table = compare(
-            f"{config.shop.name}: graded queries, {title}, {_FOLDS}-fold cross-validation × {_REPEATS}",
-            scores,
-            None,
-            ENGINE,
-            simulated=False,
-        )
-        if name == "whole":
-            shares = [
-                f"{system} {np.mean([_judged_share(one, pools) for one in lists]):.0%}"
-                for system, lists in values[name].items()
-            ]
-            table = replace(
-                table, notes=(f"judged among the first {K}: {', '.join(shares)}; the rest counts as not relevant",)
-            )
-        tables.append(table)
-    return tables
-
-
-def _folded(
-    stages: Engine,
-    log: EventLog,
-    judged: Replay,
-    pools: list[npt.NDArray[np.int32]],
-    fold: npt.NDArray[np.integer],
-    config: ShopConfig,
-    advance: Callable[[int], None],
-) -> tuple[ItemList, ItemList]:
-    """(order of the judged products, order of the catalogue), each query by an engine that has not seen its grades."""
-    pool: list[npt.NDArray[np.int32]] = [np.empty(0, np.int32)] * len(pools)
-    whole = list(pool)
-    for number in range(_FOLDS):
-        engine = learn_ranker(stages, log, config, judged.take(np.flatnonzero(fold != number)))
-        asked = np.flatnonzero(fold == number)
-        requests = judged.take(asked).requests
-        given = engine.rank(requests, K, [pools[row] for row in asked]).lists
-        found = engine.rank(requests, K).lists
-        for place, row in enumerate(asked):
-            pool[row], whole[row] = given.list_of(place), found.list_of(place)
-        advance(1)
-    return ItemList.from_lists(pool), ItemList.from_lists(whole)
-
-
-def _bm25(
-    items: Items,
-    log: EventLog,
-    judged: Replay,
-    pools: list[npt.NDArray[np.int32]],
-    fold: npt.NDArray[np.integer],
-    *,
-    tuned: bool,
-) -> tuple[ItemList, ItemList]:
-    """The same of BM25, whose field weights are the best on each fold's training queries."""
-    allowed = np.zeros((len(pools), len(items)), dtype=bool)
-    for row, pool in enumerate(pools):
-        allowed[row, pool] = True
-    grid = BM25.grid if tuned else {}
-    tried = []
-    for point in product(*grid.values()):
-        baseline = BM25(**dict(zip(grid, point, strict=True))).fit(items, log)
-        tried.append((baseline.rank(judged.requests, K, allowed), baseline.rank(judged.requests, K)))
-    result: tuple[list[npt.NDArray[np.int32]], list[npt.NDArray[np.int32]]] = ([], [])
-    for side in (0, 1):
-        scores = [measure(lists[side], judged.truth, K, ["ndcg"]) for lists in tried]
-        ndcg = np.zeros((len(tried), len(pools)))
-        for number, score in enumerate(scores):
-            ndcg[number, score.requests] = score.values[f"ndcg@{K}"]
-        best = [int(ndcg[:, fold != number].sum(axis=1).argmax()) for number in range(_FOLDS)]
-        result[side].extend(tried[best[int(fold[row])]][side].list_of(row) for row in range(len(pools)))
-    return ItemList.from_lists(result[0]), ItemList.from_lists(result[1])
-
-
-def _mean(lists: Sequence[ItemList], judged: Replay) -> Scores:
-    """Metrics of each query, averaged over the repetitions."""
-    scores = [measure(one, judged.truth, K, SHOWN) for one in lists]
-    values = {name: np.mean([one.values[name] for one in scores], axis=0) for name in scores[0].values}
-    return replace(scores[0], values=values)
-
-
-def _judged_share(lists: ItemList, pools: list[npt.NDArray[np.int32]]) -> float:
-    """Share of the listed items that somebody judged."""
-    known = [np.isin(lists.list_of(row), pool) for row, pool in enumerate(pools)]
-    return float(np.concatenate(known).mean()) if known else 0.0
 
 
 def _told(options: Mapping[str, Any]) -> str:

@@ -14,7 +14,14 @@ from vetrina.core.errors import ConfigError, DataError, nearest
 from vetrina.evaluate.metrics import Scores
 from vetrina.evaluate.significance import Interval, bootstrap
 
-__all__ = ["Row", "Table", "compare"]
+__all__ = ["ENGINE", "SHOWN", "K", "Row", "Table", "compare"]
+
+#: Our own row in a table.
+ENGINE = "Vetrina"
+
+#: What the tables of a shop show, and of how many results.
+SHOWN = ("ndcg", "precision", "recall", "f1", "mrr", "hit_rate")
+K = 10
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,157 @@
+"""A shop measured: every figure is that of its parts, on what nothing has learned from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from engine_shop import make_shop
+from vetrina import Shop, create_shop
+from vetrina.core import DAY, EVENT_COLUMNS, EventLog, Silent
+from vetrina.core.errors import DataError
+from vetrina.engine import Engine, Gains, ShopConfig, cut_of, learn, requests_from_log
+from vetrina.engine.encoding import encode_items
+from vetrina.engine.ingest import read_canonical
+from vetrina.engine.judged import judged_replay
+from vetrina.evaluate import Popularity, Table, measure
+from vetrina.evaluate.experiment import evaluate_shop, measure_log
+from vetrina.evaluate.graded import measure_judged
+from vetrina.evaluate.tables import ENGINE, SHOWN
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shop, list[Table]]:
+    shop = make_shop(tmp_path_factory.mktemp("measured"))
+    return shop, evaluate_shop(shop)
+
+
+def learned(shop: Shop) -> tuple[Engine, EventLog, int]:
+    """(an engine that has learned from what was before the cut, the whole log, the cut)."""
+    canonical = read_canonical(shop.root)
+    encoded = encode_items(canonical.items, shop.root, shop.root / "media", shop.config, Silent())
+    log = canonical.log
+    cut = cut_of(log, shop.config.build.test_days)
+    return learn(encoded.items, log.before(cut), shop.config, encoded.encoders), log, cut
+
+
+def test_every_figure_is_that_of_the_parts(measured: tuple[Shop, list[Table]]) -> None:
+    shop, tables = measured
+    engine, log, cut = learned(shop)
+    window = shop.config.rank.window
+    test = requests_from_log(log, cut, int(log.time[-1]) + 1, window_size=window, gains=Gains(**shop.config.rank.gains))
+    table = next(table for table in tables if "all products" in table.title)
+    rows = {row.system: row.values for row in table.rows}
+    assert table.n == len(test.requests)
+    ours = measure(engine.observe(log).rank(test.requests, 10).lists, test.truth, 10, SHOWN)
+    popular = Popularity(Gains(**shop.config.rank.gains)).fit(engine.items, log.before(cut)).observe(log)
+    theirs = measure(popular.rank(test.requests, 10), test.truth, 10, SHOWN)
+    for name, scores in ((ENGINE, ours), ("popularity, ever", theirs)):
+        for metric in scores.values:
+            assert rows[name][metric].mean == pytest.approx(scores.mean(metric), abs=1e-6), (name, metric)
+
+
+def test_what_is_told_beside_the_figures(measured: tuple[Shop, list[Table]]) -> None:
+    shop, tables = measured
+    every, new = tables  # what was bought again is told apart from what is new; there are no searches
+    assert "products new to the shopper" in new.title
+    rivals = {"own frequency", "ALS", "item-kNN", "popularity, best span", "popularity, 14 days", "popularity, ever"}
+    for table in tables:
+        assert table.title.startswith(f"{shop.config.shop.name}: ")
+        assert {row.system for row in table.rows} == {ENGINE, *rivals}
+        assert table.reference == ENGINE
+        assert not table.leaks
+        assert len(table.notes) == 4, "what each was tuned to"
+        assert json.loads(json.dumps(table.as_dict(), allow_nan=False))["n"] == table.n
+    assert every.n >= new.n
+    assert not shop.snapshots.names(), "nothing is published"
+
+
+def test_what_comes_after_a_request_changes_none_of_its_figures(measured: tuple[Shop, list[Table]]) -> None:
+    """Half of the test days again, in a log that ends there: the engine's lists of that half are the same."""
+    shop, _ = measured
+    engine, log, cut = learned(shop)
+    middle = (cut + int(log.time[-1])) // 2 // DAY * DAY
+    lists = []
+    for known in (log, log.before(middle)):
+        test = requests_from_log(known, cut, middle, window_size=shop.config.rank.window)
+        lists.append(engine.observe(known).rank(test.requests, 10).lists)
+    assert len(lists[0]) > 5
+    assert lists[0].item.tolist() == lists[1].item.tolist()
+
+
+def test_a_shop_with_nothing_to_measure_says_so(tmp_path: Path) -> None:
+    (tmp_path / "products.csv").write_text("sku,name\n1,Red shoe\n2,Blue hat\n", encoding="utf-8")
+    create_shop(tmp_path / "shop", items_file=tmp_path / "products.csv")
+    with pytest.raises(DataError, match=r"nothing to measure on.*shop\.toml"):
+        evaluate_shop(Shop.open(tmp_path / "shop"))
+
+
+# --- graded queries -------------------------------------------------------------
+
+
+def graded(grades: pl.DataFrame, shop: Shop) -> list[Table]:
+    canonical = read_canonical(shop.root)
+    encoded = encode_items(canonical.items, shop.root, shop.root / "media", shop.config, Silent())
+    judged = judged_replay(grades, canonical.items)
+    assert judged is not None
+    log = EventLog.from_table(pl.DataFrame(schema=EVENT_COLUMNS), encoded.items)
+    return measure_judged(encoded, log, judged, shop.config)
+
+
+def test_grades_of_other_queries_alone_are_learned_from(measured: tuple[Shop, list[Table]]) -> None:
+    """Grades by lot cannot be foreseen: who does better than by lot has seen them."""
+    shop, _ = measured
+    rng = np.random.default_rng(0)
+    items = read_canonical(shop.root).items
+    queries = [
+        f"{colour} {kind} {n}" for colour in ("red", "blue", "black") for kind in ("dress", "bag") for n in range(8)
+    ]
+    rows = [
+        (query, item, float(grade))
+        for query in queries
+        for item, grade in zip(items.ids, rng.permutation([3] * 4 + [0] * 20), strict=True)
+    ]
+    table, _ = graded(pl.DataFrame(rows, schema=["query", "item", "grade"], orient="row"), shop)
+    by_lot = 10 * 4 / 24  # of the four right ones, how many are among ten drawn
+    recall = {row.system: row.values["recall@10"] for row in table.rows}
+    assert recall[ENGINE].low < by_lot / 4 < recall[ENGINE].high
+
+
+def test_the_judged_pool_and_the_whole_catalogue(measured: tuple[Shop, list[Table]]) -> None:
+    shop, _ = measured
+    items = read_canonical(shop.root).items
+    titles = dict(zip(items.ids, items.table["title"].str.to_lowercase(), strict=True))
+    rows = []
+    for colour in ("red", "blue", "black"):
+        for kind in ("dress", "shoe", "hat", "bag"):
+            judged = [item for item, title in titles.items() if kind in title]  # nobody judged the other kinds
+            rows += [(f"{colour} {kind}", item, 3.0 if colour in titles[item] else 0.0) for item in judged]
+    pool, whole = graded(pl.DataFrame(rows, schema=["query", "item", "grade"], orient="row"), shop)
+    assert (pool.n, whole.n) == (12, 12)
+    assert "judged pool" in pool.title
+    assert "whole catalogue" in whole.title
+    for table in (pool, whole):
+        assert {row.system for row in table.rows} == {ENGINE, "BM25"}
+        # Both words of the title answer it: whoever reads them puts the right ones first.
+        assert {row.system: round(row.values["mrr@10"].mean, 6) for row in table.rows} == {ENGINE: 1.0, "BM25": 1.0}
+    assert len(whole.notes) == 1
+    assert "%" in whole.notes[0]
+
+
+def test_settings_hold_in_an_experiment(measured: tuple[Shop, list[Table]]) -> None:
+    """Fewer test days are fewer requests, and shoppers that are simulated are said to be."""
+    shop, tables = measured
+    engine, log, _ = learned(shop)
+    options = shop.config.model_dump()
+    options["shop"]["simulated"] = True
+    config = ShopConfig.parse(options, "")
+    late = int(log.time[-1]) + 1 - 2 * DAY
+    table, *_ = measure_log(engine, log, late, config, tuned=False)
+    assert table.n < tables[0].n
+    assert "SIMULATED shoppers" in table.heading
+    assert "baselines not tuned" in table.heading
+    assert table.notes == ()
