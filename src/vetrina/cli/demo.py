@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vetrina.cli.options import Quiet
+from vetrina.cli.options import Json, Quiet
 from vetrina.cli.progress import shown_progress
-from vetrina.cli.show import one_line, print_table
+from vetrina.cli.show import one_line, print_json, print_table
 
 if TYPE_CHECKING:
     from vetrina.catalogue.datasets import Dataset
@@ -39,6 +39,7 @@ def demo(
     serve: Annotated[bool, typer.Option("--serve/--no-serve", help="Serve the shop when all is printed.")] = True,
     port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="Port to serve on.")] = 8000,
     quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Make a shop, measure it, print what two shoppers see, serve it.
 
@@ -53,12 +54,28 @@ def demo(
         shop, personas = _make_shop(folder / "shop", progress, tables, sources, left_out)
         for name, options in _REAL.items():
             _measure_real(name, options, folder / name, progress, tables, sources, left_out)
-    for table in tables:
-        _print(table.text())
-    _side_by_side(shop, personas)
-    for line in [*(f"Data: {source}" for source in sources), *left_out]:
-        typer.echo(one_line(line))
-    typer.echo(f"{_took(time.perf_counter() - begun)}, {_peak():.1f} GiB of memory at most.")
+    pair = personas[:2]
+    rankings = [shop.search(QUERY, shopper=persona["id"], k=_SHOWN) for persona in pair]
+    seconds = time.perf_counter() - begun
+    if as_json:
+        print_json(
+            {
+                "tables": [table.as_dict() for table in tables],
+                "shoppers": pair,
+                "rankings": [ranking.model_dump(mode="json") for ranking in rankings],
+                "sources": sources,
+                "left_out": left_out,
+                "seconds": round(seconds, 1),
+                "peak_gib": round(_peak(), 2),
+            }
+        )
+    else:
+        for table in tables:
+            _print(table.text())
+        _side_by_side(shop, pair, rankings)
+        for line in [*(f"Data: {source}" for source in sources), *left_out]:
+            typer.echo(one_line(line))
+        typer.echo(f"{_took(seconds)}, {_peak():.1f} GiB of memory at most.")
     if serve:
         from vetrina.cli.tending import free_port
         from vetrina.cli.tending import serve as serve_shop
@@ -67,10 +84,10 @@ def demo(
         try:
             free_port("127.0.0.1", port)
         except ConfigError:
-            typer.echo(f"Port {port} is taken: another one takes its place.")
+            typer.echo(f"Port {port} is taken: another one takes its place.", err=True)
             port = 0
         serve_shop(shop.root, port=port)
-    else:
+    elif not as_json:
         typer.echo(f"Next: vetrina serve {shop.root}")
 
 
@@ -168,10 +185,8 @@ def _measure_real(
     tables.extend(evaluate_shop(Shop.open(root), progress))
 
 
-def _side_by_side(shop: Shop, personas: list[dict[str, Any]]) -> None:
+def _side_by_side(shop: Shop, pair: list[dict[str, Any]], rankings: list[Ranking]) -> None:
     """One query as two shoppers see it, each result with its reasons."""
-    pair = personas[:2]
-    rankings = [shop.search(QUERY, shopper=persona["id"], k=_SHOWN) for persona in pair]
     _print(f"“{QUERY}” as two shoppers see it (SIMULATED shoppers)")
     for persona in pair:
         typer.echo(one_line(f"{persona['name']} ({persona['id']}). {persona['summary']}"))
