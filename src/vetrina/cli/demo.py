@@ -35,7 +35,7 @@ _REAL: dict[str, dict[str, Any]] = {
 
 
 def demo(
-    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where the demo's shops are made.")] = Path("demo"),
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the demo's shops are made.")] = Path("demo"),
     serve: Annotated[bool, typer.Option("--serve/--no-serve", help="Serve the shop when all is printed.")] = True,
     port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="Port to serve on.")] = 8000,
     quiet: Quiet = False,
