@@ -19,7 +19,7 @@ SECONDS = int(MOMENT.timestamp())
     ("text", "number"),
     [
         ("9.5", 9.5), ("1e3", 1000.0), ("-2", -2.0), (".5", 0.5), ("£1,234.50", 1234.5), ("$.50", 0.5),
-        ("Rs. 1,299", 1299.0),
+        ("Rs. 1,299", 1299.0), ("￥39.00", 39.0), ("39元", 39.0), ("HK$ 1,200", 1200.0), ("US$5", 5.0), ("1.250", 1.25),
         ("12,99 €", 12.99), ("1.234,50", 1234.5), ("1 234,50", 1234.5), ("1,234,567", 1234567.0), ("USD 5", 5.0),
         ("NaN", None), ("inf", None), ("free", None), ("3 for 10", None), ("1,2,3", None), ("", None), (None, None),
     ],
@@ -32,6 +32,29 @@ def test_numbers(text: str | None, number: float | None) -> None:
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False)))
 def test_every_float_python_writes_is_read_back(values: list[float]) -> None:
     assert numbers(pl.Series([repr(value) for value in values], dtype=pl.String)).to_list() == values
+
+
+def test_one_decimal_comma_says_what_the_dots_of_the_column_are() -> None:
+    assert numbers(pl.Series(["1.250", "2.000.000", "999,50", "-1.250", "12.5"])).to_list() == [
+        1250.0, 2e6, 999.5, -1250.0, 12.5,
+    ]  # fmt: skip
+    assert numbers(pl.Series(["1.250", "999.50"])).to_list() == [1.25, 999.5]
+
+
+@pytest.mark.parametrize(
+    ("yes", "no"),
+    [
+        ("ja", "nein"),
+        ("oui", "non"),
+        ("Sí", "agotado"),
+        ("有货", "无货"),
+        ("是", "否"),
+        ("在庫あり", "在庫なし"),
+        ("да", "нет"),
+    ],
+)
+def test_yes_and_no_in_many_tongues(yes: str, no: str) -> None:
+    assert booleans(pl.Series([yes, no])).to_list() == [True, False]
 
 
 def test_booleans() -> None:

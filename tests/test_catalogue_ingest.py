@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import ClassVar
 
 import polars as pl
 import pytest
@@ -14,7 +16,7 @@ from vetrina.catalogue.ingest import Ingested, events_from_table, read_events, r
 from vetrina.catalogue.judgements import read_judgements
 from vetrina.catalogue.mapping import EventMapping, ItemMapping
 from vetrina.catalogue.tables import QUARANTINE_COLUMNS, ROW, Table
-from vetrina.core import EVENT_COLUMNS, ITEM_COLUMNS, EventKind, EventLog, Items
+from vetrina.core import DAY, EVENT_COLUMNS, ITEM_COLUMNS, EventKind, EventLog, Items, Silent
 from vetrina.core.errors import DataError, MissingColumn, MissingFile, TooManyBadRows
 
 ITEMS = ItemMapping(
@@ -258,3 +260,61 @@ def test_judgements(tmp_path: Path) -> None:
     read = read_judgements(tmp_path, "j.csv", CATALOGUE["item"], query="q", item="id", grade="g")
     assert read.table.rows() == [("red cup", "1", 3.0), ("blue", "2", 0.0)]
     assert sorted(read.quarantine["row"].to_list()) == [3, 4, 5, 6, 7]
+
+
+def test_numbers_too_large_to_count_with_are_set_aside(tmp_path: Path) -> None:
+    mapping = ITEMS.model_copy(update={"numbers": ("stock",), "in_stock": ""})
+    read = items(tmp_path, "1,Gold,,,1e308,1\n2,Tin,,,5,1e30\n", mapping)
+    assert read.table.select("price", "stock").rows() == [(None, 1.0), (5.0, None)]
+    assert read.quarantine.select("row", "column", "reason").rows() == [
+        (2, "price", "a price above 1e+12; taken as unknown"),
+        (3, "stock", "a number beyond 1e+15; taken as unknown"),
+    ]
+    bought = events(
+        tmp_path,
+        "2025-01-01,a,1,buy,,1,1e308,,\n2025-01-01,a,1,buy,,1e300,9,,\n2025-01-01,a,1,view,,,1e40,,1e12\n",
+    )
+    assert bought.table.select("kind", "price", "position").rows() == [("view", None, None)]
+    assert bought.quarantine.select("row", "column", "reason").rows() == [
+        (2, "price", "the price of a purchase is above 1e+12"),
+        (3, "n", "the quantity is above 1e+12"),
+        (4, "price", "not a number above zero and up to 1e+12"),
+        (4, "place", "not a number above zero and up to 2.14748e+09"),
+    ]
+
+
+def test_what_has_not_happened_yet_is_set_aside(tmp_path: Path) -> None:
+    soon, later = int(time.time()) + 3600, int(time.time()) + 30 * DAY
+    read = events(tmp_path, f"{soon},a,1,view,,,,,\n{later},a,1,buy,,1,9,,\n4000000000,a,2,view,,,,,\n")
+    assert read.table["time"].to_list() == [soon]  # a clock may be ahead
+    assert read.quarantine["row"].to_list() == [3, 4]
+    assert read.quarantine["reason"].str.starts_with("the event is dated in the future, seen from 20").all()
+
+
+def test_a_few_events_long_before_all_others_are_pointed_out(tmp_path: Path) -> None:
+    usual = "".join(f"{1_735_689_600 + n * 3600},a,1,view,,,,,\n" for n in range(300))
+    assert events(tmp_path, usual).notes == []
+    read = events(tmp_path, usual + "631152001,a,2,view,,,,,\n")
+    assert read.table.height == 301
+    assert (
+        "1 event is dated long before all others (the first 1990-01-01, the others from 2025-01-01 on)" in read.notes[0]
+    )
+
+
+def test_of_html_only_the_text_is_kept(tmp_path: Path) -> None:
+    read = items(tmp_path, '1,"<p>A <b>red</b>&nbsp;dress &amp; hat.<br/></p>",,,5,\n2,Size < 40 & > 30,,,5,\n')
+    assert read.table["title"].to_list() == ["A red dress & hat.", "Size < 40 & > 30"]
+    assert read.notes == ["p.csv: 'name' holds HTML, of which only the text is kept."]
+
+
+def test_every_row_is_accounted_for(tmp_path: Path) -> None:
+    class Notes(Silent):
+        said: ClassVar[list[str]] = []
+
+        def note(self, text: str) -> None:
+            self.said.append(text)
+
+    (tmp_path / "p.csv").write_text("sku,name,dept,type,price,stock\n1,a,,,5,\n1,b,,,5,\n2,c,,,x,\nbroken\n")
+    read = read_items(ITEMS, tmp_path, Notes())
+    assert read.n_rows == 4
+    assert Notes.said == ["p.csv: 4 rows, 2 items kept, 2 rows set aside; 1 cell of those kept cannot be used"]

@@ -163,6 +163,85 @@ def test_the_items_ids_tell_the_item_column_and_unknown_words_are_asked_about() 
     assert any("'gaze' mean nothing known" in note for note in notes)
 
 
+def test_customers_numbered_like_products_are_not_taken_for_them() -> None:
+    columns = {"at": ["2025-01-01", "2025-01-02"], "user": ["1", "2"], "ware": ["2", "1"], "event": ["view", "view"]}
+    catalogue = pl.DataFrame({"item": ["1", "2", "3"]})
+    assert guess_event_mapping(table(columns), catalogue)[0].item == "ware"
+    columns["sku"] = ["1", "2"]
+    mapping, _ = guess_event_mapping(table(columns), catalogue)
+    assert (mapping.item, mapping.shopper) == ("sku", "user")
+
+
+def test_fields_of_objects_are_told_by_their_whole_name() -> None:
+    columns = {
+        "ts": ["1740000000", "1740000001"],
+        "user.id": ["a", "b"],
+        "item.id": ["x", "y"],
+        "data.type": ["view"] * 2,
+    }
+    mapping, _ = guess_event_mapping(table(columns))
+    assert (mapping.shopper, mapping.item, mapping.kind) == ("user.id", "item.id", "data.type")
+
+
+def test_events_in_chinese() -> None:
+    columns = {
+        "时间": ["2025/03/01 08:00:00", "2025/03/01 08:01:00"],
+        "用户": ["甲", "乙"],
+        "商品编号": ["1", "2"],
+        "行为": ["加入购物车", "购买"],
+    }
+    mapping, _ = guess_event_mapping(table(columns))
+    assert (mapping.time, mapping.shopper, mapping.item, mapping.kind) == tuple(columns)
+    assert mapping.kinds == {"加入购物车": "cart", "购买": "purchase"}
+
+
+def test_a_log_without_rows_is_told_by_its_names() -> None:
+    mapping, notes = guess_event_mapping(table({"time": [], "user": [], "sku": [], "event": []}))
+    assert (mapping.time, mapping.shopper, mapping.item, mapping.kind) == ("time", "user", "sku", "event")
+    assert any("has no rows yet" in note for note in notes)
+
+
+def test_a_catalogue_without_rows_is_called_empty() -> None:
+    with pytest.raises(DataError, match="holds no item"):
+        guess_item_mapping(table({"sku": [], "name": []}))
+
+
+def test_a_refused_column_is_named_with_a_value() -> None:
+    columns: dict[str, list[str | None]] = {
+        "sku": ["a", "b"],
+        "name": ["Red cup", "Blue cup"],
+        "price": ["ask us", "ask us"],
+    }
+    _, notes = guess_item_mapping(table(columns))
+    assert any("'price' is called like price, but its values, such as 'ask us', are not" in note for note in notes)
+
+
+def test_variants_without_a_title_are_pointed_out() -> None:
+    columns: dict[str, list[str | None]] = {
+        "Handle": ["cup", "cup", "hat"],
+        "Variant SKU": ["1", "2", "3"],
+        "Title": ["Red cup", None, "Straw hat"],
+    }
+    mapping, notes = guess_item_mapping(table(columns))
+    assert mapping.item == "Variant SKU"
+    assert any(note.startswith("'Title' is empty in 1 of the first 3 rows") for note in notes)
+
+
+def test_prices_with_written_cents_are_not_taken_for_cents() -> None:
+    for price, cents in (("￥399.00", False), ("399", True)):
+        _, notes = guess_item_mapping(table({"sku": ["a", "b"], "name": ["Red cup", "Hat"], "price": [price, price]}))
+        assert any("price_divisor" in note for note in notes) is cents
+
+
+def test_one_wrong_rating_does_not_stretch_the_scale() -> None:
+    columns = {
+        "user_id": ["a"] * 300, "item_id": ["1"] * 300, "rating": ["1", "5"] * 149 + ["3", "9"],
+        "timestamp": ["881250949"] * 300,
+    }  # fmt: skip
+    mapping, _ = guess_event_mapping(table(columns))
+    assert (mapping.rating_min, mapping.rating_max) == (1, 5)
+
+
 @pytest.mark.parametrize(
     ("rating", "scale", "kind"),
     [(["1", "5"], (1, 5), "rate"), (["0", "9"], (0, 10), "rate"), (["40", "80"], (1, 100), "rate")],

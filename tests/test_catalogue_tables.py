@@ -95,6 +95,38 @@ def test_encodings(tmp_path: Path, codec: str, noted: bool) -> None:
     assert any("Windows-1252" in note for note in table.notes) is noted
 
 
+@pytest.mark.parametrize(
+    ("codec", "text", "called"),
+    [
+        ("gbk", "编号,名称,价格\n1,红色连衣裙（新款）,￥59\n2,黑色皮鞋,￥89\n", "GB18030"),
+        ("gb18030", "编号,名称,价格\n1,红色连衣裙A款𠮷,59\n2,黑色皮鞋,89\n", "GB18030"),
+        ("cp932", "商品コード,商品名\n1,赤いワンピース、きれい\n2,黒い革の靴\n", "Shift JIS"),
+        ("cp949", "상품코드,상품명,가격\n1,빨간 원피스 여름 신상,59\n2,검은 구두 가죽 남성용,89\n", "EUC-KR"),
+        ("cp1252", "Nummer,Name\n1,Kleid „Größe“ für Mädchen\n2,Çà déjà élève naïf ÄÖÜ\n", "Windows-1252"),
+    ],
+)
+def test_what_is_not_utf_8_is_told_by_its_letters(tmp_path: Path, codec: str, text: str, called: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(text.encode(codec))
+    read = read_table(path)
+    assert [",".join(row[:-1]) for row in read.frame.rows()] == text.splitlines()[1:]
+    assert called in read.notes[0]
+    assert "Set encoding" in read.notes[0]
+
+
+def test_fields_of_objects_at_any_depth(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(
+        '{"id": 1, "f": {"brand": {"name": "Nord", "at": {"n": 2.5}}, "tags": ["a"]}}\n{"id": 2, "f": null}\n'
+    )
+    assert list(read_table(path).frame.columns) == ["id", "f.brand.name", "f.brand.at.n", "f.tags", ROW]
+    some = read_table(path, ["f.brand.at.n", "f.brand.name", "id"])
+    assert some.frame.rows() == [("2.5", "Nord", "1", 1), (None, None, "2", 2)]
+    whole = read_table(path, ["f.brand", "f.brand.name"]).frame.row(0)
+    assert json.loads(whole[0])["name"] == "Nord"
+    assert whole[1] == "Nord"
+
+
 def test_a_named_encoding_is_used_and_a_wrong_one_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes("编号,名称\n1,红色连衣裙\n".encode("gb18030"))

@@ -325,7 +325,7 @@ def test_duplicate_ids_and_bad_cells_are_set_aside_with_their_row(run: Run, shop
     }
     code, out, err = run("ingest", shop)
     assert "earlier row" in out
-    assert f"Read {N_ITEMS + 1} items" in out
+    assert f"Kept {N_ITEMS + 1} items of " in out
     _write(products, [*rows, *rows[1:]])
     assert "max_bad_share" in _fails(run("ingest", shop))
 
@@ -412,7 +412,8 @@ def test_canonical_tables_come_in_unchanged(tmp_path: Path) -> None:
         overrides={"policy": {"in_stock_only": False}, "encode": {"photo": None}, "retrieve": {"popular": {"k": 7}}},
     )
     shop = Shop.open(tmp_path / "shop")
-    assert shop.ingest() == {"items": 3, "events": 4, "judgements": 2, "quarantined": 0}
+    rows = {"item_rows": 3, "event_rows": 4}
+    assert shop.ingest() == {"items": 3, "events": 4, "judgements": 2, "quarantined": 0, **rows}
     read = pl.read_parquet(tmp_path / "shop" / "data" / "items.parquet")
     assert read.rows(named=True) == items.rows(named=True)
     log = pl.read_parquet(tmp_path / "shop" / "data" / "events.parquet")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import tomllib
+from functools import cache
+from importlib.resources import files
+
 import polars as pl
 
-__all__ = ["booleans", "clean", "epoch_seconds", "numbers", "plain_ids", "plausible_unit"]
+__all__ = ["booleans", "clean", "column_words", "epoch_seconds", "numbers", "plain_ids", "plausible_unit"]
 
 _CURRENCY = (
-    r"(?:[$£€¥₹₽₩₺元円]|AUD|BRL|CAD|CHF|CNY|DKK|EUR|GBP|HKD|INR|JPY|KRW|MXN|NOK|PLN|RMB|Rs\.?|SEK|TRY|USD|kr|zł)"
+    r"(?:(?:A|AU|C|CA|HK|NT|NZ|R|S|US)?\$|[£€¥￥₹₽₩₺元円원]|"
+    r"AUD|BRL|CAD|CHF|CNY|DKK|EUR|GBP|HKD|INR|JPY|KRW|MXN|NOK|PLN|RMB|Rs\.?|SEK|TRY|USD|kr|zł)"
 )
 
 # Seconds in a unit's one, and the name that a message gives it.
@@ -25,8 +30,20 @@ _FORMATS = (
     "%Y-%m-%d %H:%M%z",
 )
 
-_YES = ("true", "yes", "y", "t", "in stock", "in_stock", "instock", "available", "preorder", "backorder")
-_NO = ("false", "no", "n", "f", "out of stock", "out_of_stock", "outofstock", "sold out", "unavailable", "discontinued")
+
+@cache
+def _answers() -> dict[str, bool]:
+    """Words for yes and no, and for being in stock or not."""
+    words = column_words()["answers"]
+    return {word.strip(): name == "yes" for name in ("yes", "no") for word in words[name].split(";")}
+
+
+@cache
+def column_words() -> dict[str, dict[str, str]]:
+    """What columns, kinds of events, yes and no are usually called: ``column_words.toml``."""
+    text = files("vetrina.catalogue").joinpath("column_words.toml").read_text(encoding="utf-8")
+    words: dict[str, dict[str, str]] = tomllib.loads(text)
+    return words
 
 
 def clean(column: str) -> pl.Expr:
@@ -56,20 +73,27 @@ def plain_ids(cells: pl.Series) -> tuple[pl.Series, bool]:
 def numbers(cells: pl.Series) -> pl.Series:
     """Numbers as people and programs write them: float64, null where a cell is none (or not finite).
 
+    Where any cell of the column has a decimal comma, dots before three digits part thousands in all of them.
+
     Examples
     --------
     >>> numbers(pl.Series(["9.5", "£1,234.50", "12,99 €", "1.234,50", "NaN", "free"])).to_list()
     [9.5, 1234.5, 12.99, 1234.5, None, None]
+    >>> numbers(pl.Series(["1.250", "999,50"])).to_list()
+    [1250.0, 999.5]
     """
     direct = cells.cast(pl.Float64, strict=False)
     if (direct.is_null() & cells.is_not_null()).any():
         text = cells.str.replace(rf"^\s*{_CURRENCY}\s*", "").str.replace(rf"\s*{_CURRENCY}\s*$", "")
         text = text.str.replace_all("[\u00a0\u202f ']", "")
         name = text.name
+        comma = bool(text.str.contains(r"^-?(\d{1,3}(\.\d{3})+|\d+),\d{1,2}$").any())
+        thousands = text.str.contains(r"^-?\d{1,3}(\.\d{3})+$") if comma else text.is_null()
+        direct = direct.set(thousands.fill_null(value=False), None)
         rewritten = pl.select(
             pl.when(text.str.contains(r"^-?\d{1,3}(,\d{3})+(\.\d+)?$"))
             .then(text.str.replace_all(",", ""))
-            .when(text.str.contains(r"^-?(\d{1,3}(\.\d{3})+|\d+),\d{1,2}$"))
+            .when(thousands | text.str.contains(r"^-?(\d{1,3}(\.\d{3})+|\d+),\d{1,2}$"))
             .then(text.str.replace_all(".", "", literal=True).str.replace(",", "."))
             .otherwise(text)
             .cast(pl.Float64, strict=False)
@@ -87,9 +111,7 @@ def booleans(cells: pl.Series) -> pl.Series:
     >>> booleans(pl.Series(["yes", "Out of stock", "12", "0", "maybe"])).to_list()
     [True, False, True, False, None]
     """
-    words = cells.str.to_lowercase().replace_strict(
-        {**dict.fromkeys(_YES, True), **dict.fromkeys(_NO, False)}, default=None, return_dtype=pl.Boolean
-    )
+    words = cells.str.to_lowercase().replace_strict(_answers(), default=None, return_dtype=pl.Boolean)
     return words.fill_null(numbers(cells) > 0)
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable, Sequence
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import polars as pl
 
-from vetrina.catalogue.cells import booleans, epoch_seconds, numbers
+from vetrina.catalogue.cells import booleans, column_words, epoch_seconds, numbers
 from vetrina.catalogue.mapping import EventMapping, ItemMapping
 from vetrina.catalogue.tables import ROW, Table
 from vetrina.core.errors import DataError
@@ -21,6 +19,7 @@ from vetrina.core.log import EventKind
 __all__ = ["guess_event_mapping", "guess_item_mapping"]
 
 _COLUMNS_OF_ONE_CATEGORY = 4
+_A = {"rate": "rating"}
 
 
 def guess_item_mapping(table: Table, photos: str = "") -> tuple[ItemMapping, list[str]]:
@@ -51,6 +50,8 @@ def guess_item_mapping(table: Table, photos: str = "") -> tuple[ItemMapping, lis
     >>> mapping.item, mapping.title, mapping.price
     ('StockCode', 'Name', 'UnitPrice')
     """
+    if not table.frame.height:
+        raise DataError(f"{table.name}: holds no item. A row for each item was expected after the header.")
     pick = _Picker(table)
     item = pick.one("item", test=_mostly_distinct)
     if not item:
@@ -58,7 +59,7 @@ def guess_item_mapping(table: Table, photos: str = "") -> tuple[ItemMapping, lis
         if not distinct:
             raise DataError(
                 f"{table.name}: no column looks like an item's id, each value once. "
-                f"Name it as item under [items]. Columns: {', '.join(table.columns[:30])}."
+                f"Call the column that holds it 'item' in the file. Columns: {', '.join(table.columns[:30])}."
             )
         item = distinct[0]
         pick.left.remove(item)
@@ -81,6 +82,13 @@ def guess_item_mapping(table: Table, photos: str = "") -> tuple[ItemMapping, lis
         pick.notes.append(f"No column is called like a title; {found['title']!r} is taken as one.")
     if not found["title"]:
         pick.notes.append("No column looks like a title; items will be found by their other columns only.")
+    empty = table.frame.height - len(pick.cells(found["title"])) if found["title"] else 0
+    if empty > 0.05 * table.frame.height:
+        pick.notes.append(
+            f"{found['title']!r} is empty in {empty:,} of the first {table.frame.height:,} rows. Where a product has "
+            "several rows, as one for each size, take as item the column that they share, and set max_bad_share = 1: "
+            "the first row of each is kept."
+        )
     if len(category) > 1:
         pick.notes.append(f"The category is put together from {_and(category)}, the widest first; check their order.")
     photo = found.pop("photo")
@@ -123,11 +131,7 @@ def guess_event_mapping(table: Table, items: pl.DataFrame | None = None) -> tupl
     pick = _Picker(table)
     item = ""
     if items is not None:
-        shares = {column: _share(pick.cells(column).is_in(items["item"].implode())) for column in pick.left}
-        best = max(shares, key=lambda column: shares[column], default="")
-        if best and shares[best] > 0.5:
-            item = best
-            pick.left.remove(best)
+        item = pick.ids_of(items["item"])
     item = item or pick.one("item")
     time = pick.one("time", test=_is_time) or next((one for one in pick.left if _is_time(pick.cells(one))), "")
     if time in pick.left:
@@ -137,8 +141,11 @@ def guess_event_mapping(table: Table, items: pl.DataFrame | None = None) -> tupl
         if not column:
             raise DataError(
                 f"{table.name}: no column looks like the {what} of an event. "
-                f"Name it as {what} under [events]. Columns: {', '.join(table.columns[:30])}."
+                f"Call the column that holds it {what!r} in the file; or make the shop without events, and name "
+                f"their columns under [events] in its shop.toml. Columns: {', '.join(table.columns[:30])}."
             )
+    if not table.frame.height:
+        pick.notes.append(f"{table.name} has no rows yet: its columns are told by their names alone.")
     kind = pick.one("kind", test=_few_values)
     found = {
         "query": pick.one("query"),
@@ -155,7 +162,7 @@ def guess_event_mapping(table: Table, items: pl.DataFrame | None = None) -> tupl
     else:
         constant = "purchase" if found["quantity"] or found["price"] else "rate" if found["rating"] else "view"
         options["constant_kind"] = constant
-        pick.notes.append(f"No column says what happened; every row is taken as a {constant}.")
+        pick.notes.append(f"No column says what happened; every row is taken as a {_A.get(constant, constant)}.")
     if found["rating"]:
         low, high = _rating_range(pick.cells(found["rating"]))
         options |= {"rating_min": low, "rating_max": high}
@@ -185,17 +192,37 @@ class _Picker:
         return self.table.frame[column].drop_nulls()
 
     def _candidates(self, what: str) -> list[str]:
-        order = {word: place for place, word in enumerate(dict.fromkeys(_words()["columns"][what].split()))}
-        named = {column: _plain(column) for column in self.left}
+        order = {word: place for place, word in enumerate(_called()[what])}
+        named = {column: _known_name(column) for column in self.left}
         return sorted((one for one in self.left if named[one] in order), key=lambda one: order[named[one]])
+
+    def ids_of(self, items: pl.Series) -> str:
+        """The column whose values are ids of ``items``; "" when there is none.
+
+        Customers may be numbered as products are: of columns that fit about as well, the one that is called
+        like an item is taken, and one that is called like something else only when there is no other.
+        """
+        shares = {column: _share(self.cells(column).is_in(items.implode())) for column in self.left}
+        most = max(shares.values(), default=0.0)
+        fit = [column for column in self.left if shares[column] > 0.5 and shares[column] >= most - 0.1]
+        if not fit:
+            return ""
+        named = [column for column in self._candidates("item") if column in fit]
+        others = {column for what in _called() if what != "item" for column in self._candidates(what)}
+        free = [column for column in fit if column not in others] or fit
+        best = named[0] if named else max(free, key=lambda column: shares[column])
+        self.left.remove(best)
+        return best
 
     def one(self, what: str, test: Callable[[pl.Series], bool] | None = None) -> str:
         """The surest column for ``what``, "" when there is none."""
         candidates = self._candidates(what)
-        fit = [one for one in candidates if test is None or test(self.cells(one))]
+        rows = self.table.frame.height
+        fit = [one for one in candidates if test is None or not rows or test(self.cells(one))]
         for refused in [one for one in candidates if one not in fit and len(self.cells(one))][:1]:
             if not fit:
-                self.notes.append(f"{refused!r} is called like {what}, but its values do not look like it; left out.")
+                such = f"such as {self.cells(refused)[0][:40]!r}"
+                self.notes.append(f"{refused!r} is called like {what}, but its values, {such}, are not; left out.")
         if not fit:
             return ""
         if len(fit) > 1:
@@ -212,7 +239,7 @@ class _Picker:
     def kinds(self, column: str) -> dict[str, str]:
         """Our kind of event for each of the file's words."""
         ours = {kind.name for kind in EventKind}
-        known = {word: kind for kind, words in _words()["kinds"].items() for word in words.split()}
+        known = {word: kind for kind, words in column_words()["kinds"].items() for word in words.split()}
         values = self.cells(column).unique().sort().to_list()
         kinds = {value: known[_plain(value)] for value in values if _plain(value) in known and value not in ours}
         unknown = [value for value in values if value not in kinds and value not in ours]
@@ -221,22 +248,30 @@ class _Picker:
             self.notes.append(f"In {column!r}, {pairs} are understood.")
         if unknown:
             self.notes.append(
-                f"In {column!r}, {_and([repr(one) for one in unknown])} mean nothing known; add them to kinds."
+                f"In {column!r}, {_and([repr(one) for one in unknown])} mean nothing known, and their rows will be "
+                "set aside; say under kinds what they are."
             )
         return kinds
 
 
 @cache
-def _words() -> dict[str, dict[str, str]]:
-    """What columns and kinds of events are usually called."""
-    text = files("vetrina.catalogue").joinpath("column_words.toml").read_text(encoding="utf-8")
-    words: dict[str, dict[str, str]] = tomllib.loads(text)
-    return words
+def _called() -> dict[str, dict[str, None]]:
+    """For each meaning the names of columns that have it, the surest first."""
+    return {what: dict.fromkeys(names.split()) for what, names in column_words()["columns"].items()}
 
 
 def _plain(name: str) -> str:
-    """A column name for comparing: lower case, letters and digits only, a type after a colon taken off."""
-    return re.sub(r"[\W_]+", "", name.partition(":")[0].rpartition(".")[2].casefold())
+    """A name for comparing: lower case, letters and digits only, a type after a colon taken off."""
+    return re.sub(r"[\W_]+", "", name.partition(":")[0].casefold())
+
+
+def _known_name(column: str) -> str:
+    """A column's name for comparing; of a field inside an object the whole path where that means something.
+
+    ``user.id`` is a user's id; ``fields.title`` is a title.
+    """
+    whole = _plain(column)
+    return whole if any(whole in names for names in _called().values()) else _plain(column.rpartition(".")[2])
 
 
 def _and(names: Sequence[str]) -> str:
@@ -281,13 +316,14 @@ def _like_cents(cells: pl.Series) -> bool:
     """Whole numbers throughout that end in 5, 9 or 0 as cents do, with a middle one of some hundreds."""
     price = numbers(cells).drop_nulls()
     whole = len(price) > 0 and bool((price == price.round()).all())
-    return whole and float(price.median() or 0) >= 200  # type: ignore[arg-type]
+    # "39.00" is a price in whole units, written with its cents.
+    return whole and float(price.median() or 0) >= 200 and not cells.str.contains(r"[.,]\d\d\D*$").any()  # type: ignore[arg-type]
 
 
 def _rating_range(cells: pl.Series) -> tuple[float, float]:
-    """The usual scale that holds all the values: 0 or 1 to 5, 10 or 100."""
+    """The usual scale that holds the values, but for one in a hundred: 0 or 1 to 5, 10 or 100."""
     values = numbers(cells).drop_nulls()
-    least, most = float(values.min() or 0), float(values.max() or 0)  # type: ignore[arg-type]
+    least, most = (float(values.quantile(share, "nearest") or 0) for share in (0.01, 0.99))
     high = next((top for top in (5.0, 10.0, 100.0) if most <= top), most)
     return (1.0 if least >= 1 else min(0.0, least)), high
 

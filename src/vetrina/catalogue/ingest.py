@@ -7,8 +7,11 @@ time that is none) goes to quarantine whole; a cell that cannot be used (a price
 
 from __future__ import annotations
 
+import html
+import time as clock
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -19,10 +22,21 @@ from vetrina.catalogue.photos import check_photos
 from vetrina.catalogue.tables import ROW, Table, read_table
 from vetrina.core.errors import DataError, TooManyBadRows
 from vetrina.core.items import CATEGORY_SEPARATOR, ITEM_COLUMNS
-from vetrina.core.log import EVENT_COLUMNS, EventKind
+from vetrina.core.log import DAY, EVENT_COLUMNS, EventKind
 from vetrina.core.progress import Progress, Silent
 
 __all__ = ["Ingested", "events_from_table", "items_from_table", "read_events", "read_items"]
+
+# No price or quantity is larger, and nothing that is computed of them leaves 32 bits; of other numbers, the same.
+_LARGEST, _LARGEST_NUMBER = 1e12, 1e15
+
+# Clocks differ, and some shops write local time; what is dated later than this has not happened.
+_AHEAD = DAY
+
+# Events before a pause of this many days, no more than one in a hundred, are more likely misdated than early.
+_LONE_DAYS = 365
+
+_TAG = r"</?[A-Za-z][^<>]*>|<!--.*?-->"
 
 
 @dataclass(frozen=True)
@@ -38,11 +52,14 @@ class Ingested:
         :data:`~vetrina.catalogue.tables.QUARANTINE_COLUMNS`, in order of row.
     notes : sequence of str
         What a person should know.
+    n_rows : int
+        Rows of the file, kept or not.
     """
 
     table: pl.DataFrame
     quarantine: pl.DataFrame
     notes: Sequence[str] = ()
+    n_rows: int = 0
 
 
 def read_items(mapping: ItemMapping, root: Path, progress: Progress | None = None) -> Ingested:
@@ -109,6 +126,10 @@ def items_from_table(table: Table, mapping: ItemMapping, root: Path, progress: P
     for name in ("title", "description", "brand", "colour"):
         source = getattr(mapping, name)
         columns[name] = _listed(frame[source], ", ") if source else _constant(frame, "")
+    for name in ("title", "description"):
+        columns[name], has_html = _without_html(columns[name])
+        if has_html:
+            notes.append(f"{table.name}: {getattr(mapping, name)!r} holds HTML, of which only the text is kept.")
     columns["category"] = _category(frame, mapping.category)
     columns["price"] = _price(found, frame, mapping.price, mapping.price_divisor)
     columns["in_stock"] = _constant(frame, value=True)
@@ -138,7 +159,7 @@ def items_from_table(table: Table, mapping: ItemMapping, root: Path, progress: P
     found.check_share(mapping.max_bad_share, "[items]")
     if not items.height:
         raise DataError(f"{table.name}: holds no item. A row for each item was expected after the header.")
-    return Ingested(items, _tell(found, bad_photos, f"{items.height:,} items", shown), notes)
+    return Ingested(items, _tell(found, bad_photos, items.height, "items", shown), notes, table.n_rows)
 
 
 def read_events(
@@ -204,8 +225,10 @@ def events_from_table(
     for name in ("price", "position"):
         source = getattr(mapping, name)
         if source:
-            good = frame[f"__{name}"] > 0 if name == "price" else frame[f"__{name}"] >= 1
-            found.cells(frame, source, ~good.fill_null(value=False), "not a number above zero")
+            low, high = (0, _LARGEST) if name == "price" else (1, 2**31 - 1)
+            values = frame[f"__{name}"]
+            good = (values > 0) & values.is_between(low, high)
+            found.cells(frame, source, ~good.fill_null(value=False), f"not a number above zero and up to {high:g}")
             frame = frame.with_columns(pl.when(good).then(pl.col(f"__{name}")).alias(f"__{name}"))
     events = frame.select(
         time="__time",
@@ -221,7 +244,8 @@ def events_from_table(
     ).cast(EVENT_COLUMNS)  # type: ignore[arg-type]  # as above
     events = events.sort("time", maintain_order=True)
     found.check_share(mapping.max_bad_share, "[events]")
-    return Ingested(events, _tell(found, table.quarantine.clear(), f"{events.height:,} events", shown), notes)
+    notes += _lone(events["time"], table.name)
+    return Ingested(events, _tell(found, table.quarantine.clear(), events.height, "events", shown), notes, table.n_rows)
 
 
 Rule = tuple[pl.Expr, str, str | pl.Expr]
@@ -235,9 +259,12 @@ def _event_rules(mapping: EventMapping, items: pl.DataFrame) -> list[Rule]:
     words = ", ".join(one.name for one in EventKind)
     rating = pl.col("__rating")
     low, high = mapping.rating_min, mapping.rating_max
+    latest = int(clock.time()) + _AHEAD
+    today = datetime.fromtimestamp(latest - _AHEAD, UTC).date()
     rules: list[Rule] = [
         (pl.col(mapping.time).is_null(), mapping.time, "the event has no time"),
         (pl.col("__time").is_null(), mapping.time, pl.col("__why")),
+        (pl.col("__time") > latest, mapping.time, f"the event is dated in the future, seen from {today}"),
         (pl.col("__shopper").is_null(), mapping.shopper, "the event has no shopper"),
         (
             kind.is_null(),
@@ -249,19 +276,40 @@ def _event_rules(mapping: EventMapping, items: pl.DataFrame) -> list[Rule]:
     ]
     if mapping.quantity:
         above = (pl.col("__quantity") > 0).fill_null(value=False)
-        rules.append(
-            (pl.col(mapping.quantity).is_not_null() & ~above, mapping.quantity, "the quantity is not above zero")
-        )
+        bad = pl.col(mapping.quantity).is_not_null() & ~above
+        rules.append((bad, mapping.quantity, "the quantity is not above zero"))
+        rules.append((pl.col("__quantity") > _LARGEST, mapping.quantity, f"the quantity is above {_LARGEST:g}"))
     if mapping.price:
         above = (pl.col("__price") > 0).fill_null(value=False)
-        bad = pl.col(mapping.price).is_not_null() & ~above & (kind == "purchase")
+        bought = kind == "purchase"
+        bad = pl.col(mapping.price).is_not_null() & ~above & bought
         rules.append((bad, mapping.price, "the price of a purchase is not above zero"))
+        large = (pl.col("__price") > _LARGEST) & bought
+        rules.append((large, mapping.price, f"the price of a purchase is above {_LARGEST:g}"))
     if mapping.rating:
         given = pl.col(mapping.rating).is_not_null()
         rules.append((~given & (kind == "rate"), mapping.rating, "a rating without a number"))
         inside = rating.is_between(low, high).fill_null(value=False)
         rules.append((given & ~inside, mapping.rating, f"the rating is not between {low:g} and {high:g}"))
     return rules
+
+
+def _lone(times: pl.Series, name: str) -> list[str]:
+    """A note on the few events that are far older than all others; ``times`` ascend."""
+    few = len(times) // 100
+    if not few:
+        return []
+    gaps = times.head(few + 1).diff().drop_nulls()
+    after = int(gaps.arg_max() or 0) + 1
+    gap, rest = int(gaps[after - 1]), int(times[-1]) - int(times[after])
+    if gap < _LONE_DAYS * DAY or gap < rest:
+        return []
+    first, then = (datetime.fromtimestamp(int(times[place]), UTC).date() for place in (0, after))
+    said = "1 event is" if after == 1 else f"{after:,} events are"
+    return [
+        f"{name}: {said} dated long before all others (the first {first}, the others from {then} on). "
+        "The log is taken to begin with it; strike it out where the date is wrong."
+    ]
 
 
 class _Findings:
@@ -328,11 +376,18 @@ class _Findings:
         )
 
 
-def _tell(found: _Findings, more: pl.DataFrame, kept: str, shown: Progress) -> pl.DataFrame:
-    """The whole quarantine; how much was kept and set aside is noted (the caller has the other notes to show)."""
+def _tell(found: _Findings, more: pl.DataFrame, kept: int, what: str, shown: Progress) -> pl.DataFrame:
+    """The whole quarantine; what became of the rows is noted (the caller has the other notes to show)."""
     quarantine = pl.concat([found.quarantine(), more]).sort("row", maintain_order=True)
-    aside = f"; {quarantine.height:,} findings in quarantine" if quarantine.height else ""
-    shown.note(f"{found.table.name}: {kept}{aside}")
+    total = found.table.n_rows
+    said = f"{found.table.name}: {total:,} {'row' if total == 1 else 'rows'}, {kept:,} {what} kept"
+    aside = total - kept
+    cells = quarantine.height - aside
+    if aside:
+        said += f", {aside:,} {'row' if aside == 1 else 'rows'} set aside"
+    if cells:
+        said += f"; {cells:,} {'cell' if cells == 1 else 'cells'} of those kept cannot be used"
+    shown.note(said)
     return quarantine
 
 
@@ -348,6 +403,16 @@ def _listed(cells: pl.Series, between: str) -> pl.Series:
         return cells
     parts = cells.str.replace_all(r'^\[+\s*"?|"?\s*\]+$', "").str.replace_all(r'"\s*\]?\s*,\s*\[?\s*"', between)
     return pl.select(pl.when(is_list).then(parts).otherwise(cells).alias(cells.name)).to_series()
+
+
+def _without_html(texts: pl.Series) -> tuple[pl.Series, bool]:
+    """Texts without tags and with entities as the letters they stand for: (texts, whether there were any)."""
+    marked = texts.str.contains(_TAG)
+    if not marked.any():
+        return texts, False
+    plain = texts.filter(marked).str.replace_all(_TAG, " ").to_list()
+    plain = [" ".join(html.unescape(text).split()) for text in plain]
+    return texts.scatter(marked.arg_true(), plain), True
 
 
 def _category(frame: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
@@ -368,16 +433,20 @@ def _price(found: _Findings, frame: pl.DataFrame, column: str, divisor: float) -
     """Prices; unreadable ones are set aside and unknown, and so is zero, which in a list of prices means none."""
     if not column:
         return _constant(frame, None).cast(pl.Float64)
-    price = numbers(frame[column])
+    price = numbers(frame[column]) / divisor
+    low, high = ((price <= 0).fill_null(value=False), (price > _LARGEST).fill_null(value=False))
     found.cells(frame, column, price.is_null(), "not a number")
-    found.cells(frame, column, (price <= 0).fill_null(value=False), "a price must be above zero; taken as unknown")
-    return price.set((price <= 0).fill_null(value=False), None) / divisor
+    found.cells(frame, column, low, "a price must be above zero; taken as unknown")
+    found.cells(frame, column, high, f"a price above {_LARGEST:g}; taken as unknown")
+    return price.set(low | high, None)
 
 
 def _numeric(found: _Findings, frame: pl.DataFrame, column: str) -> pl.Series:
     values = numbers(frame[column])
     found.cells(frame, column, values.is_null(), "not a number")
-    return values
+    large = (values.abs() > _LARGEST_NUMBER).fill_null(value=False)
+    found.cells(frame, column, large, f"a number beyond {_LARGEST_NUMBER:g}; taken as unknown")
+    return values.set(large, None)
 
 
 def _kinds(frame: pl.DataFrame, mapping: EventMapping) -> pl.Series:

@@ -8,7 +8,6 @@ the number that an editor shows beside it; the other lines are kept.
 
 from __future__ import annotations
 
-import codecs
 import gzip
 import json
 import logging
@@ -21,6 +20,7 @@ import polars as pl
 import zstandard
 
 from vetrina.catalogue.delimited import read_delimited, require_columns
+from vetrina.catalogue.encodings import as_utf8, first_bytes
 from vetrina.core.errors import DataError, MissingFile, nearest
 
 __all__ = ["QUARANTINE_COLUMNS", "ROW", "Table", "empty_quarantine", "find_file", "read_table"]
@@ -120,8 +120,9 @@ def read_table(
         What to keep; all columns when absent. A field inside an object is named
         with a dot: ``fields.title``.
     encoding : str
-        "auto" reads UTF-8 (with or without byte order mark) and UTF-16 with one,
-        and falls back to Windows-1252, saying so in ``notes``; any other codec by name.
+        "auto" reads UTF-8 (with or without byte order mark) and UTF-16 with one; what is
+        neither is read as GB18030, Shift JIS or Windows-1252, whichever it looks like, and
+        ``notes`` say so. Any other codec by name.
     n_rows : int, optional
         Read only about so many rows from the start.
 
@@ -150,9 +151,9 @@ def read_table(
         if kind == ".parquet":
             table = _read_parquet(path.name, source, columns, n_rows)
         elif kind in _JSON:
-            table = _read_json(path.name, *_as_utf8(source, path.name, encoding), columns, n_rows)
+            table = _read_json(path.name, *as_utf8(source, path.name, encoding), columns, n_rows)
         elif kind in _DELIMITED:
-            text, notes = _as_utf8(source, path.name, encoding)
+            text, notes = as_utf8(source, path.name, encoding)
             read = read_delimited(text, path.name, columns, n_rows)
             bad = read.bad.select(pl.lit(path.name).alias("file"), "row", pl.lit("").alias("column"), "value", "reason")
             table = Table(path.name, read.frame.rename({"row": ROW}), read.columns, bad, [*notes, *read.notes])
@@ -182,61 +183,6 @@ def _unpacked(path: Path, packed: str) -> bytes:
             return bytes(inside.read())
     except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
         raise DataError(f"{path.name}: is not a whole {packed[1:]} file ({error}). Copy it again.") from error
-
-
-def _as_utf8(source: Path | bytes, name: str, encoding: str) -> tuple[Path | bytes, list[str]]:
-    """The source as UTF-8 without byte order mark, and what was noted on the way.
-
-    A file that is UTF-8 already stays a path, so that it is scanned and not held in memory.
-    """
-    head = source[:4] if isinstance(source, bytes) else _head(source, 4)
-    if not head:
-        raise DataError(f"{name}: is empty. A header line and rows were expected.")
-    if encoding == "auto" and head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        encoding = "utf-16"
-    if encoding == "auto" and _is_utf8(source):
-        if not head.startswith(codecs.BOM_UTF8):
-            return source, []
-        encoding = "utf-8-sig"
-    data = source if isinstance(source, bytes) else source.read_bytes()
-    if encoding == "auto":
-        # Every byte has a meaning in Latin-1, and nearly every one in Windows-1252, which
-        # puts letters and quotes where Latin-1 has control characters nobody types.
-        note = f"{name}: is not UTF-8; read as Windows-1252 (Latin-1). Set encoding if letters look wrong."
-        try:
-            return data.decode("cp1252").encode(), [note]
-        except UnicodeDecodeError:
-            return data.decode("latin-1").encode(), [note]
-    try:
-        return data.decode(encoding).removeprefix("\ufeff").encode(), []
-    except LookupError:
-        raise DataError(
-            f"{name}: there is no encoding {encoding!r}. Try utf-8, cp1252, gb18030 or shift_jis."
-        ) from None
-    except UnicodeError as error:
-        raise DataError(f"{name}: is not {encoding} ({error}). Set encoding to what it is, or to auto.") from None
-
-
-def _head(path: Path, count: int) -> bytes:
-    with path.open("rb") as stream:
-        return stream.read(count)
-
-
-def _is_utf8(source: Path | bytes) -> bool:
-    """Whether all of it decodes, a piece at a time."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    try:
-        if isinstance(source, bytes):
-            for start in range(0, len(source), 1 << 24):
-                decoder.decode(source[start : start + (1 << 24)])
-        else:
-            with source.open("rb") as stream:
-                while piece := stream.read(1 << 24):
-                    decoder.decode(piece)
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _read_parquet(name: str, source: Path | bytes, columns: Sequence[str] | None, n_rows: int | None) -> Table:
@@ -293,7 +239,7 @@ def _read_json(
 
 
 def _first_letter(source: Path | bytes) -> bytes:
-    return (source[:4096] if isinstance(source, bytes) else _head(source, 4096)).lstrip()[:1]
+    return (source[:4096] if isinstance(source, bytes) else first_bytes(source, 4096)).lstrip()[:1]
 
 
 def _array_as_lines(source: Path | bytes, name: str) -> bytes:
@@ -324,24 +270,31 @@ def _sound_lines(name: str, lines: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataF
 
 
 def _scan_objects(name: str, source: Path | bytes, columns: Sequence[str] | None) -> tuple[pl.DataFrame, list[str]]:
-    """Objects as text cells, fields of nested objects as columns with a dot in their name."""
+    """Objects as text cells, fields of nested objects as columns with dots in their name."""
     schema, paths = _fields(source, columns)
-    nested = {path[0] for path in paths.values() if len(path) > 1}
-    wanted = [column for column in paths if column not in nested] if columns is None else list(columns)
+    outer = {".".join(path[:depth]) for path in paths.values() for depth in range(1, len(path))}
+    wanted = [column for column in paths if column not in outer] if columns is None else list(columns)
     require_columns(wanted, list(paths), name)
-    text: dict[str, pl.DataType] = {}
+    used = [paths[column] for column in wanted]
+    text = {top: _as_text(schema[top], [path[1:] for path in used if path[0] == top]) for top, *_ in used}
     cells: list[pl.Expr] = []
-    for column in wanted:
-        top, *inner = paths[column]
-        dtype = schema[top]
-        cell = pl.col(top)
-        if inner and isinstance(dtype, pl.Struct):
-            text[top] = pl.Struct({one.name: pl.String() for one in dtype.fields})
-            cell = cell.struct.field(inner[0])
-        else:
-            text[top] = pl.String()
-        cells.append(cell.alias(column))
+    for column, (top, *inner) in zip(wanted, used, strict=True):
+        cell, dtype = pl.col(top), text[top]
+        for field_name in inner:
+            assert isinstance(dtype, pl.Struct)
+            cell, dtype = cell.struct.field(field_name), pl.Schema(dtype)[field_name]
+        # Asked for as a whole although a field of it is asked for as well.
+        cells.append((cell.struct.json_encode() if isinstance(dtype, pl.Struct) else cell).alias(column))
     return pl.scan_ndjson(source, schema=text).select(cells).collect(), list(paths)
+
+
+def _as_text(dtype: pl.DataType, inner: list[list[str]]) -> pl.DataType:
+    """Text; of an object some of whose fields are wanted by themselves, an object of texts."""
+    inner = [path for path in inner if path]
+    if not inner or not isinstance(dtype, pl.Struct):
+        return pl.String()
+    within = {one.name: [path[1:] for path in inner if path[0] == one.name] for one in dtype.fields}
+    return pl.Struct({name: _as_text(kind, within[name]) for name, kind in pl.Schema(dtype).items()})
 
 
 def _fields(source: Path | bytes, columns: Sequence[str] | None) -> tuple[pl.Schema, dict[str, list[str]]]:
@@ -353,9 +306,16 @@ def _fields(source: Path | bytes, columns: Sequence[str] | None) -> tuple[pl.Sch
     while True:
         sample = samples.pop(0)
         schema = pl.scan_ndjson(source, infer_schema_length=sample).collect_schema()
-        paths = {column: [column] for column in schema}
-        for column, dtype in schema.items():
-            if isinstance(dtype, pl.Struct):
-                paths.update({f"{column}.{inner.name}": [column, inner.name] for inner in dtype.fields})
+        paths = {".".join(path): path for path in _paths(schema, [])}
         if not samples or columns is None or all(column in paths for column in columns):
             return schema, paths
+
+
+def _paths(schema: pl.Schema, within: list[str]) -> list[list[str]]:
+    """The path to every field, an object before what is in it."""
+    paths: list[list[str]] = []
+    for name, dtype in schema.items():
+        paths.append([*within, name])
+        if isinstance(dtype, pl.Struct):
+            paths += _paths(pl.Schema(dtype), [*within, name])
+    return paths

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["build", "evaluate", "ingest", "init", "rollback", "snapshots"]
 
 _REASONS_SHOWN = 5
+_VALUE_SHOWN = 30
 
 
 def init(
@@ -31,6 +32,9 @@ def init(
     ] = None,
     photos: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of photos.")] = None,
     name: Annotated[str, typer.Option(metavar="NAME", help="The shop's name; the folder's when left out.")] = "",
+    encoding: Annotated[
+        str, typer.Option(metavar="NAME", help="How letters are encoded, such as gb18030; auto finds out.")
+    ] = "auto",
     force: Annotated[bool, typer.Option("--force", help="Write shop.toml anew where there is one.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -40,7 +44,9 @@ def init(
     """
     from vetrina.engine.create import create_shop
 
-    notes = create_shop(shop, items_file=items, events_file=events, photos=photos, name=name, force=force)
+    notes = create_shop(
+        shop, items_file=items, events_file=events, photos=photos, name=name, encoding=encoding, force=force
+    )
     if as_json:
         print_json({"shop": str(shop), "config": str(shop / "shop.toml"), "unsure": notes})
         return
@@ -175,15 +181,32 @@ def _verdict(row: list[Any], verify: bool) -> list[Any]:
 
 
 def _print_counts(shop: Shop, counts: dict[str, int]) -> None:
-    kept = ", ".join(f"{counts[name]:,} {name}" for name in ("items", "events", "judgements") if counts.get(name))
-    typer.echo(f"Read {kept or 'nothing'}.")
+    kept = [_kept(counts, "items", "item_rows"), _kept(counts, "events", "event_rows")]
+    kept += [f"{counts['judgements']:,} judgements"] if counts["judgements"] else []
+    typer.echo(f"Kept {', '.join(filter(None, kept))}.")
     if counts["quarantined"]:
-        typer.echo(one_line(f"Set aside in {shop.root / 'data' / 'quarantine.parquet'}:"))
-        rows = [[f"{one['count']:,}", one["file"], one["row"], one["column"], one["reason"]] for one in _reasons(shop)]
+        typer.echo(one_line(f"What cannot be used is in {shop.root / 'data' / 'quarantine.parquet'}:"))
+        rows = [
+            [f"{one['count']:,}", one["file"], one["row"], one["column"], _short(one["value"]), one["reason"]]
+            for one in _reasons(shop)
+        ]
         shown = rows[:_REASONS_SHOWN]
-        print_table(["findings", "file", "first row", "column", "reason"], shown, numbers=("findings", "first row"))
+        header = ["findings", "file", "first row", "column", "such as", "reason"]
+        print_table(header, shown, numbers=("findings", "first row"))
         if len(rows) > len(shown):
             typer.echo(f"… and {len(rows) - len(shown)} more reasons")
+
+
+def _kept(counts: dict[str, int], what: str, rows: str) -> str:
+    """``1,715 of 2,374 events``; without the number of rows where all were kept; "" where there is no file."""
+    kept, total = counts[what], counts[rows]
+    if not total:
+        return ""
+    return f"{kept:,} {what}" if kept == total else f"{kept:,} {what} of {total:,} rows"
+
+
+def _short(value: str) -> str:
+    return value if len(value) <= _VALUE_SHOWN else f"{value[:_VALUE_SHOWN]}…"
 
 
 def _reasons(shop: Shop) -> list[dict[str, Any]]:
@@ -192,6 +215,6 @@ def _reasons(shop: Shop) -> list[dict[str, Any]]:
 
     table = pl.read_parquet(shop.root / "data" / "quarantine.parquet")
     grouped = table.group_by("file", "column", "reason", maintain_order=True).agg(
-        pl.len().alias("count"), pl.col("row").first()
+        pl.len().alias("count"), pl.col("row").first(), pl.col("value").first()
     )
     return grouped.sort("count", descending=True, maintain_order=True).to_dicts()

@@ -31,6 +31,7 @@ def create_shop(
     events_file: Path | None = None,
     photos: Path | None = None,
     name: str = "",
+    encoding: str = "auto",
     force: bool = False,
 ) -> list[str]:
     r"""Make a shop folder for files of the shop's own; the files stay where they are.
@@ -46,6 +47,8 @@ def create_shop(
         Folder of photos.
     name : str
         Of the shop; made from the folder's name when empty.
+    encoding : str
+        How the letters of both files are encoded; "auto" finds out.
     force : bool
         Write shop.toml anew when there is one. Data and snapshots stay.
 
@@ -75,20 +78,22 @@ def create_shop(
     items_path = find_file(items_file)
     if photos is not None and not photos.is_dir():
         raise MissingFile(f"{photos} is not a folder of photos. Name the folder that holds them.")
-    table = read_table(items_path, n_rows=_GUESS_ROWS)
+    table = read_table(items_path, encoding=encoding, n_rows=_GUESS_ROWS)
     mapping, item_notes = guess_item_mapping(table, "photos" if photos is not None else "")
     where, notes = _photos(mapping, table, photos, items_path.parent)
     item_notes = [note for note in item_notes if not (where["photos"] and "looks like the names of photos" in note)]
     item_notes += notes
     place = "" if where["photos"] is None else _seen_from(root, where["photos"])
-    options = {"file": _seen_from(root, items_path), "photo": where["photo"], "photos": place}
+    options = {"file": _seen_from(root, items_path), "encoding": encoding, "photo": where["photo"], "photos": place}
     items = ItemMapping.parse({**mapping.model_dump(), **options}, "items")
     events, event_notes = None, list[str]()
     if events_file is not None:
         events_path = find_file(events_file)
-        ids = read_table(items_path, [items.item], encoding=items.encoding).frame[items.item].alias("item")
-        guessed, event_notes = guess_event_mapping(read_table(events_path, n_rows=_GUESS_ROWS), ids.to_frame())
-        events = EventMapping.parse({**guessed.model_dump(), "file": _seen_from(root, events_path)}, "events")
+        ids = read_table(items_path, [items.item], encoding=encoding).frame[items.item].alias("item")
+        first = read_table(events_path, encoding=encoding, n_rows=_GUESS_ROWS)
+        guessed, event_notes = guess_event_mapping(first, ids.to_frame())
+        seen = {"file": _seen_from(root, events_path), "encoding": encoding}
+        events = EventMapping.parse({**guessed.model_dump(), **seen}, "events")
     section = ShopSection.parse({"name": name or _title(root)}, "shop")
     config = ShopConfig(shop=section, items=items, events=events)
     _write(root, shop_toml(config, item_notes, event_notes))

@@ -52,7 +52,7 @@ def pseudonyms(root: Path) -> Pseudonyms:
 
 
 def ingest(root: Path, config: ShopConfig, progress: Progress) -> dict[str, int]:
-    """Read the shop's files into ``data/``; return how many rows were kept and set aside.
+    """Read the shop's files into ``data/``; return how many rows they have, were kept and set aside.
 
     Bad rows and unreadable photos go to ``data/quarantine.parquet`` with file,
     row and reason. Files already there are replaced only when all is read.
@@ -62,12 +62,13 @@ def ingest(root: Path, config: ShopConfig, progress: Progress) -> dict[str, int]
     read = read_items(config.items, root, progress)
     quarantine = [read.quarantine]
     items = Items(read.table)
-    counts = {"items": len(items), "events": 0, "judgements": 0}
+    counts = {"items": len(items), "events": 0, "judgements": 0, "item_rows": read.n_rows, "event_rows": 0}
     tables = {"items": read.table}
     events = pl.DataFrame(schema=EVENT_COLUMNS)
     if config.events is not None:
         found = read_events(config.events, root, read.table, pseudonyms(root).of_column, progress)
         events = _without_forgotten(data, found.table)
+        counts["event_rows"] = found.n_rows
         quarantine.append(found.quarantine)
         for note in found.notes:
             progress.note(note)
