@@ -11,7 +11,7 @@ import polars as pl
 
 from vetrina.core.errors import UnknownItem, nearest
 
-__all__ = ["CATEGORY_SEPARATOR", "ITEM_COLUMNS", "Items", "document_texts"]
+__all__ = ["CATEGORY_SEPARATOR", "ITEM_COLUMNS", "Items", "attribute_texts", "document_texts"]
 
 CATEGORY_SEPARATOR = " > "
 
@@ -128,5 +128,14 @@ def document_texts(items: Items) -> list[str]:
     """Everything written about each item in one string: title, category, brand, colour, attributes, description."""
     own = [name for name in items.attributes if items.table.schema[name] == pl.String()]
     names = ["title", "category", "brand", "colour", *own, "description"]
+    joined = pl.concat_str([pl.col(name).fill_null("") for name in names], separator=" ")
+    return items.table.select(joined).to_series().to_list()
+
+
+def attribute_texts(items: Items) -> list[str]:
+    """The shop's own text attributes of each item in one string ("" where it has none)."""
+    names = [name for name in items.attributes if items.table.schema[name] == pl.String()]
+    if not names:
+        return [""] * len(items)
     joined = pl.concat_str([pl.col(name).fill_null("") for name in names], separator=" ")
     return items.table.select(joined).to_series().to_list()

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import Stemmer  # type: ignore[import-not-found]  # PyStemmer ships no type hints
 
-__all__ = ["MAX_QUERY_CHARACTERS", "analyse", "clean_query", "words"]
+__all__ = ["MAX_QUERY_CHARACTERS", "analyse", "clean_query", "phrases", "words"]
 
 MAX_QUERY_CHARACTERS = 512
 
@@ -22,6 +22,8 @@ MAX_QUERY_CHARACTERS = 512
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _TOKEN = re.compile(rf"[{_UNSPACED}]+|(?:[^\W_{_UNSPACED}]|(?<=\w)[.'’](?=\w))+")
 _IS_UNSPACED = re.compile(rf"^[{_UNSPACED}]")
+# What ends a phrase: punctuation, but not what may stand within a name (R&B, C++, Wi-Fi, v2.0, Men's).
+_BREAK = re.compile(r"[^\w\s.'’&+®©-]+|\s-+\s|\.(?=\s)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]+")
 
 _stemmer = Stemmer.Stemmer("english")
@@ -62,6 +64,18 @@ def analyse(text: str) -> list[str]:
     ['men', 'black', 'shoe']
     """
     return [_stem(token.replace("’", "'").removesuffix("'s")) for token in words(text)]
+
+
+def phrases(text: str) -> list[list[str]]:
+    """Index terms of each phrase: :func:`analyse` of what stands between punctuation.
+
+    Examples
+    --------
+    >>> phrases("Laptop bag, black (Wi-Fi not included)")
+    [['laptop', 'bag'], ['black'], ['wi', 'fi', 'not', 'includ']]
+    """
+    parts = _BREAK.split(unicodedata.normalize("NFKC", text))
+    return [terms for part in parts if (terms := analyse(part))]
 
 
 def clean_query(text: str) -> str:

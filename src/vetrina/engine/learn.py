@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from vetrina.core import DAY, EventLog, Items, Progress, Query, Silent, Truth, create
+from vetrina.core import DAY, EventLog, ItemList, Items, Progress, Query, Silent, Truth, create
 from vetrina.core.text import words
 from vetrina.encode.base import Encoder
 from vetrina.engine.config import RankConfig, ShopConfig
@@ -17,12 +17,15 @@ from vetrina.engine.engine import Engine, Part
 from vetrina.engine.replay import Gains, Replay, requests_from_log
 from vetrina.rank import FeatureFamily, MatchScore, Ranker, TrainingRows
 from vetrina.retrieve.base import Retriever
+from vetrina.retrieve.merge import add_scores
 
 __all__ = ["fit_stages", "learn", "learn_ranker", "spoken", "training_rows"]
 
 # With fewer searches in the training days, some are made up: this many at most.
 _ENOUGH_SEARCHES = 200
 _SPOKEN = 1000
+# Candidates of a graded query that nobody judged are kept, as many at least: most of what a search finds is such.
+_UNJUDGED = 80
 
 
 def learn(
@@ -74,7 +77,9 @@ def learn_ranker(
             for replay in replays:
                 rows += training_rows(past, replay, config.rank, config.build.seed, step.advance)
     if judged is not None:
-        rows += training_rows(engine, judged, config.rank, config.build.seed)
+        unjudged = max(config.rank.negatives, _UNJUDGED)
+        rows += training_rows(engine, judged, config.rank.model_copy(update={"negatives": unjudged}), config.build.seed)
+        rows += graded_rows(engine, judged)
     joined = _concatenate(rows, engine.feature_names)
     if not (joined.gain > 0).any():
         # Nothing was ever chosen, so there is no order to learn: similarities, added up.
@@ -207,6 +212,24 @@ def training_rows(
         parts.append(TrainingRows(features[kept], gain[kept], sizes[sizes > 0].astype(np.int64), names))
         if advance is not None:
             advance(stop - start)
+    return parts
+
+
+def graded_rows(engine: Engine, judged: Replay) -> list[TrainingRows]:
+    """The graded items of every query alone, with their features.
+
+    Among the candidates of a search, what nobody judged counts as not relevant, which some of it
+    is not: those rows teach to find, and these to tell apart what is known.
+    """
+    parts: list[TrainingRows] = []
+    for start in range(0, len(judged.requests), 256):
+        stop = min(start + 256, len(judged.requests))
+        requests, truth = engine.encode_queries(judged.requests.slice(start, stop)), judged.truth.slice(start, stop)
+        lists = ItemList(truth.offsets, truth.item)
+        add_scores(engine.sources, requests, lists)
+        sizes = lists.sizes
+        features = engine.compute_features(requests, lists)
+        parts.append(TrainingRows(features, truth.gain.astype(np.float32), sizes[sizes > 0], engine.feature_names))
     return parts
 
 

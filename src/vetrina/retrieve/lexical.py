@@ -14,11 +14,11 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 import tantivy
 from pydantic import Field
 
 from vetrina.core import Config, EventLog, ItemList, Items, Requests, register
+from vetrina.core.items import attribute_texts
 from vetrina.core.text import analyse
 from vetrina.retrieve.base import Allowed, Found, Retriever
 
@@ -30,12 +30,12 @@ _FIELDS = ("title", "category", "brand", "colour", "attributes", "description")
 class LexicalConfig(Config):
     """Weights of the fields in a match; 0 leaves a field out."""
 
-    title: float = Field(default=3.0, ge=0)
-    category: float = Field(default=1.5, ge=0)
+    title: float = Field(default=1.0, ge=0)
+    category: float = Field(default=1.0, ge=0)
     brand: float = Field(default=1.0, ge=0)
     colour: float = Field(default=1.0, ge=0)
     attributes: float = Field(default=0.5, ge=0)
-    description: float = Field(default=0.7, ge=0)
+    description: float = Field(default=1.0, ge=0)
 
 
 @register("retriever", "lexical")
@@ -60,7 +60,7 @@ class Lexical(Retriever):
         self.index_ = tantivy.Index(builder.build(), path=self._folder)
         writer = self.index_.writer(heap_size=64_000_000, num_threads=1)
         columns = [items.table[name].to_list() for name in ("title", "category", "brand", "colour", "description")]
-        extra = attribute_text(items)
+        extra = attribute_texts(items)
         for position, (title, category, brand, colour, description) in enumerate(zip(*columns, strict=True)):
             document = tantivy.Document()
             texts = (title, category, brand, colour, extra[position], description)
@@ -142,12 +142,3 @@ class Lexical(Retriever):
         lexical.index_ = tantivy.Index.open(lexical._folder)
         lexical.searcher_ = lexical.index_.searcher()
         return lexical
-
-
-def attribute_text(items: Items) -> list[str]:
-    """The shop's own text attributes of every item, in one string each."""
-    names = [name for name in items.attributes if items.table.schema[name] == pl.String()]
-    if not names:
-        return [""] * len(items)
-    joined = pl.concat_str([pl.col(name).fill_null("") for name in names], separator=" ")
-    return items.table.select(joined).to_series().to_list()

@@ -8,25 +8,44 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from vetrina.core import EventLog, ItemList, Items, Requests, register
-from vetrina.core.items import document_texts
-from vetrina.core.text import analyse
+from vetrina.core.items import attribute_texts
+from vetrina.core.text import analyse, phrases
 from vetrina.rank.features.base import FeatureFamily, by_group_max
+from vetrina.rank.features.postings import Postings, Token, heads
 
 __all__ = ["Words"]
 
 Floats = npt.NDArray[np.float32]
 
+_K1, _B = 1.2, 0.75
+# Fields of the index; the fourth are the shop's own attributes.
+_TITLE, _DESCRIPTION, _OTHER = 0, 1, 2
+# Of each modality: cosine with the query, cosine with the prototypes ("": not asked).
+_COSINES = {
+    "text": ("meaning", "like_heads"),
+    "photo": ("looks_like_words", ""),
+    "attributes": ("", "like_heads_attributes"),
+}
+_PROTOTYPES = 20
+
 
 @register("features", "words")
 class Words(FeatureFamily):
-    """Text match: BM25, share of the query's words found in the title or anywhere, meaning, category.
+    """Text match: BM25 by field, share of the query's words found, what the item is, meaning, category.
 
     Words weigh by inverse document frequency, ln(1 + (N - n + 0.5)/(n + 0.5)).
-    ``category_intent`` is the share that the candidate's category has among the
-    best lexical matches, so that a laptop bag is not taken for a laptop.
+
+    ``bm25_joined`` takes title, description, category, brand and colour as one field.
+
+    Three features keep a laptop bag from being taken for a laptop. ``category_intent``
+    is the share that the candidate's category has among the best lexical matches.
+    ``head`` is the share of the query's words that say what the item is
+    (:func:`vetrina.rank.features.postings.heads`). ``like_heads`` is pseudo-relevance
+    feedback (J. Rocchio, Relevance feedback in information retrieval, 1971): the cosine
+    of the item's text with the mean of those candidates that match best and are what
+    the query names; ``like_heads_attributes`` the same of attributes.
     """
 
     reason = "words"
@@ -42,79 +61,145 @@ class Words(FeatureFamily):
         "category_intent",
         "looks_like_words",
         "query_words",
+        "bm25_joined",
+        "bm25_joined_of_best",
+        "head",
+        "like_heads",
+        "like_heads_attributes",
+        "title_words",
+        "description_words",
     ]
 
     def fit(self, items: Items, log: EventLog) -> Self:
-        titles = [analyse(title) for title in items.table["title"]]
-        texts = [analyse(text) for text in document_texts(items)]
-        self.vocabulary_ = {term: code for code, term in enumerate(sorted({t for text in texts for t in text}))}
-        self.title_ = _postings(titles, self.vocabulary_)
-        self.all_ = _postings(texts, self.vocabulary_)
-        n_items = len(items)
-        found = np.diff(self.all_.indptr)
-        self.idf_ = np.log1p((n_items - found + 0.5) / (found + 0.5)).astype(np.float32)
-        self.title_length_ = np.array([max(len(set(title)), 1) for title in titles], dtype=np.float32)
-        self.first_ = np.array(
-            [self.vocabulary_.get(title[0], -1) if title else -1 for title in titles], dtype=np.int32
-        )
+        table = items.table
+        colours = frozenset(word for colour in table["colour"].unique() for word in analyse(colour))
+        rest = zip(table["category"], table["brand"], table["colour"], strict=True)
+        fields = [
+            (heads(phrases(text), colours) for text in table["title"]),
+            (heads(phrases(text), colours) for text in table["description"]),
+            (_plain(" ".join(parts)) for parts in rest),
+            (_plain(text) for text in attribute_texts(items)),
+        ]
+        self.vocabulary_: dict[str, int] = {}
+        self._keep(Postings.of(fields, self.vocabulary_))
+        first = (analyse(title)[:1] for title in table["title"])
+        self.first_ = np.array([self.vocabulary_[words[0]] if words else -1 for words in first], dtype=np.int32)
         return self.bind(items)
 
-    def terms(self, text: str) -> list[int]:
-        """Codes of the distinct words of a query; -1 for words that no item has."""
-        return [self.vocabulary_.get(term, -1) for term in dict.fromkeys(analyse(text))]
+    def _keep(self, postings: Postings) -> None:
+        """Keep an index as arrays that are saved; of a memory-mapped one, plain views, which are quicker to slice."""
+        self.postings = Postings(*map(np.asarray, vars(postings).values()))
+        self.starts_, self.item_, self.counts_, self.head_, self.length_ = vars(self.postings).values()
+
+    def bind(self, items: Items) -> Self:
+        n_items, found = len(items), self.postings.found
+        self._idf = np.log1p((n_items - found + 0.5) / (found + 0.5)).astype(np.float32)
+        length = self.length_[:, : _OTHER + 1].sum(axis=1)
+        self._damping = (_K1 * (1 - _B + _B * length / max(float(length.mean()) if n_items else 1.0, 1e-9))).astype(
+            np.float32
+        )
+        titled = self.item_[self.counts_[:, _TITLE] > 0]
+        self._title_terms = np.maximum(np.bincount(titled, minlength=n_items), 1).astype(np.float32)
+        return super().bind(items)
 
     def compute(self, requests: Requests, lists: ItemList) -> Floats:
         self.require_fitted("vocabulary_")
-        n_rows = len(lists.item)
-        columns = np.full((n_rows, len(self.names_)), np.nan, dtype=np.float32)
+        columns = np.full((len(lists.item), len(self.names_)), np.nan, dtype=np.float32)
+        terms = [list(dict.fromkeys(analyse(query.text))) if query.text else [] for query in requests.queries]
+        n_words = np.array([len(one) for one in terms], dtype=np.float32)
+        columns[:, self.names_.index("query_words")] = n_words[lists.row]
         asked = np.array([bool(query.text) for query in requests.queries])
-        row = lists.row
-        rows = np.flatnonzero(asked[row])
-        lengths = np.zeros(len(requests), dtype=np.float32)
-        weights, counts, unknown = self._query_matrices(requests, lengths)
-        columns[:, 10] = lengths[row]
+        rows = np.flatnonzero(asked[lists.row])
         if not len(rows):
             return columns
         some = lists.take(rows)
-        item, request = some.item, row[rows]
+        known = self._matches(terms, some)
         lexical = some.columns.get("lexical")  # a shop may do without that source
         bm25 = np.zeros(len(rows), dtype=np.float32) if lexical is None else np.nan_to_num(lexical.astype(np.float32))
-        total = np.asarray(weights.sum(axis=1)).ravel() + unknown
         if lexical is not None:
-            columns[rows, 0] = bm25
-            columns[rows, 1] = by_group_max(bm25, some)
-        columns[rows, 2] = _pick(weights @ self.title_, request, item) / total[request]
-        columns[rows, 3] = _pick(weights @ self.all_, request, item) / total[request]
-        columns[rows, 4] = _pick(counts @ self.title_, request, item) / self.title_length_[item]
-        first = self.first_[item]
-        columns[rows, 5] = np.where(first >= 0, _pick(counts, request, np.maximum(first, 0)), 0)
-        for place, modality in ((6, "text"), (9, "photo")):
-            query = requests.query_vectors.get(modality)
-            vectors = self.items_.vectors.get(modality)
-            if query is not None and vectors is not None:
-                columns[rows, place] = np.einsum("ij,ij->i", query[request], vectors[item])
-        columns[rows, 7] = by_group_max(np.maximum(columns[rows, 6], 0), some)
-        columns[rows, 8] = self._category_intent(some, bm25)
+            known["bm25"] = bm25
+            known["bm25_of_best"] = by_group_max(bm25, some)
+        known["category_intent"] = self._category_intent(some, bm25)
+        known["bm25_joined_of_best"] = by_group_max(known["bm25_joined"], some)
+        known |= self._likeness(requests, some, known["bm25_joined_of_best"] * known["head"])
+        if "meaning" in known:
+            known["meaning_of_best"] = by_group_max(np.maximum(known["meaning"], 0), some)
+        known["title_words"] = self.length_[some.item, _TITLE]
+        known["description_words"] = np.log1p(self.length_[some.item, _DESCRIPTION])
+        for name, values in known.items():
+            columns[rows, self.names_.index(name)] = values
         return columns
 
-    def _query_matrices(self, requests: Requests, lengths: Floats) -> tuple[sparse.csr_array, sparse.csr_array, Floats]:
-        """(idf of each request's words, their presence, idf mass of its unknown words)."""
-        place, term = [], []
-        unknown = np.zeros(len(requests), dtype=np.float32)
-        rarest = float(self.idf_.max(initial=1.0))
-        for number, query in enumerate(requests.queries):
-            codes = self.terms(query.text) if query.text else []
-            lengths[number] = len(codes)
-            known = [code for code in codes if code >= 0]
-            unknown[number] = rarest * (len(codes) - len(known))
-            place.extend([number] * len(known))
-            term.extend(known)
-        shape = (len(requests), max(len(self.vocabulary_), 1))
-        codes_ = np.array(term, dtype=np.int64)
-        weights = sparse.csr_array((self.idf_[codes_], (place, codes_)), shape=shape)
-        counts = sparse.csr_array((np.ones(len(codes_), dtype=np.float32), (place, codes_)), shape=shape)
-        # A request without a known word must not divide by zero.
-        return weights, counts, np.where(lengths > 0, np.maximum(unknown, 1e-6), 1.0).astype(np.float32)
+    def _matches(self, terms: list[list[str]], lists: ItemList) -> dict[str, Floats]:
+        """What follows from which words of the query each row has, and where."""
+        n_rows, rarest = len(lists.item), float(self._idf.max(initial=1.0))
+        total = np.ones(len(terms), dtype=np.float32)
+        rows, places, words = [], [], []
+        for number, query in enumerate(terms):
+            codes = [self.vocabulary_.get(term, -1) for term in query]
+            if codes:
+                total[number] = sum(float(self._idf[code]) if code >= 0 else rarest for code in codes)
+            start, stop = int(lists.offsets[number]), int(lists.offsets[number + 1])
+            for code in codes if stop > start else ():
+                if code >= 0:
+                    place = self.postings.places(code, lists.item[start:stop])
+                    having = np.flatnonzero(place >= 0)
+                    rows.append(having + start)
+                    places.append(place[having])
+                    words.append(np.full(len(having), code))
+        empty = [np.empty(0, dtype=np.int64)]
+        row, place, word = (np.concatenate(empty + parts) for parts in (rows, places, words))
+        counts, head, idf = self.counts_[place], self.head_[place], self._idf[word]
+        often = counts[:, : _OTHER + 1].sum(axis=1, dtype=np.float32)
+        in_title = counts[:, _TITLE] > 0
+
+        def add(values: npt.NDArray[np.generic]) -> Floats:
+            return np.bincount(row, weights=values, minlength=n_rows).astype(np.float32)
+
+        whole = total[lists.row]
+        return {
+            "title_coverage": add(idf * in_title) / whole,
+            "coverage": add(idf) / whole,
+            "title_share": add(in_title) / self._title_terms[lists.item],
+            "starts_title": add(word == self.first_[lists.item[row]]),
+            "bm25_joined": add(idf * often * (_K1 + 1) / (often + self._damping[lists.item[row]])),
+            "head": add(idf * head) / whole,
+        }
+
+    def _likeness(self, requests: Requests, lists: ItemList, fit: Floats) -> dict[str, Floats]:
+        """Cosines with the query's vectors, and with the mean of the candidates that fit best.
+
+        By one product for each list: a gather of all rows' vectors for each cosine would take longer.
+        """
+        best = self._prototypes(lists, fit)
+        found: dict[str, Floats] = {}
+        for modality, (of_query, of_best) in _COSINES.items():
+            vectors = self.items_.vectors.get(modality)
+            queries = requests.query_vectors.get(modality) if of_query else None
+            if vectors is None or (queries is None and not of_best):
+                continue
+            names = [of_query] * (queries is not None) + [of_best] * bool(of_best)
+            cosine = np.full((len(lists.item), len(names)), np.nan, dtype=np.float32)
+            for number in np.flatnonzero(lists.sizes):
+                rows = slice(int(lists.offsets[number]), int(lists.offsets[number + 1]))
+                block = vectors[lists.item[rows]]
+                if queries is not None:
+                    cosine[rows, 0] = np.einsum("ij,j->i", block, queries[number])
+                if of_best and len(best[number]):
+                    mean = fit[rows][best[number]] @ block[best[number]]
+                    mean /= max(float(np.linalg.norm(mean)), 1e-9)
+                    cosine[rows, -1] = np.einsum("ij,j->i", block, mean)
+            found |= dict(zip(names, cosine.T, strict=True))
+        return found
+
+    @staticmethod
+    def _prototypes(lists: ItemList, fit: Floats) -> list[npt.NDArray[np.intp]]:
+        """Places, within each list, of the rows that fit best; rows that do not fit at all are not among them."""
+        best = []
+        for start, stop in zip(lists.offsets[:-1], lists.offsets[1:], strict=True):
+            order = np.argsort(-fit[start:stop], kind="stable")[:_PROTOTYPES]
+            best.append(order[fit[start:stop][order] > 0])
+        return best
 
     def _category_intent(self, lists: ItemList, bm25: Floats) -> Floats:
         category, names = self.items_.codes("category")
@@ -131,8 +216,6 @@ class Words(FeatureFamily):
 
     def save(self, folder: Path) -> None:
         super().save(folder)
-        for name, matrix in (("title", self.title_), ("all", self.all_)):
-            sparse.save_npz(folder / f"{name}.npz", matrix)
         (folder / "vocabulary.json").write_text(
             json.dumps(list(self.vocabulary_), ensure_ascii=False), encoding="utf-8"
         )
@@ -142,21 +225,10 @@ class Words(FeatureFamily):
         family = super().load(folder)
         terms = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
         family.vocabulary_ = {term: code for code, term in enumerate(terms)}
-        family.title_, family.all_ = (sparse.csr_array(sparse.load_npz(folder / f"{n}.npz")) for n in ("title", "all"))
+        family._keep(Postings(family.starts_, family.item_, family.counts_, family.head_, family.length_))
         return family
 
 
-def _postings(texts: list[list[str]], vocabulary: dict[str, int]) -> sparse.csr_array:
-    """Which item has which word: sparse (n_terms, n_items), one row per word."""
-    lengths = np.fromiter((len(text) for text in texts), dtype=np.int64, count=len(texts))
-    terms = np.fromiter((vocabulary[term] for text in texts for term in text), dtype=np.int32)
-    item = np.repeat(np.arange(len(texts), dtype=np.int32), lengths)
-    shape = (max(len(vocabulary), 1), len(texts))
-    matrix = sparse.csr_array((np.ones(len(terms), dtype=np.float32), (terms, item)), shape=shape)
-    matrix.sum_duplicates()
-    matrix.data[:] = 1
-    return matrix
-
-
-def _pick(matrix: sparse.csr_array, row: npt.NDArray[np.int32], column: npt.NDArray[np.int32]) -> Floats:
-    return np.asarray(matrix[row, column], dtype=np.float32).ravel()
+def _plain(text: str) -> list[Token]:
+    """Words of a list, among which none is a head."""
+    return [(word, False) for word in analyse(text)]
