@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from typing import Any, ClassVar, Literal, Protocol, Self, cast
 
 import numpy as np
@@ -364,6 +365,7 @@ class _Retriever(Protocol):
     def retrieve(
         self, requests: Requests, k: int, allowed: Allowed
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]: ...
+    def weighted(self, **weights: float) -> _Retriever: ...
 
 
 class BM25(Baseline):
@@ -387,6 +389,12 @@ class BM25(Baseline):
 
     def learn(self, items: Items, log: EventLog) -> None:
         self.retriever_.fit(items, log)
+
+    def weighted(self, **weights: float) -> BM25:
+        """The same index, once fitted, searched with other weights of the fields: trying many is quick."""
+        other = copy(self)
+        other.retriever_ = self.retriever_.weighted(**weights)
+        return other
 
     def score(self, requests: Requests, k: int, allowed: Allowed) -> Floats:
         ids, values = self.retriever_.retrieve(requests, k, allowed)

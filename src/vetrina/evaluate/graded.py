@@ -22,7 +22,7 @@ from vetrina.evaluate.tables import ENGINE, SHOWN, K, Table, compare
 __all__ = ["measure_judged"]
 
 _FOLDS = 5
-_REPEATS = 2
+_REPEATS = 3
 
 
 def measure_judged(
@@ -68,8 +68,9 @@ def measure_judged(
             values["pool"].setdefault(ENGINE, []).append(pool)
             values["whole"].setdefault(ENGINE, []).append(whole)
     with shown.step("Baseline: BM25"):
+        tried = _bm25_tried(encoded.items, log, judged, pools, tuned=tuned)
         for fold in folds:
-            pool, whole = _bm25(encoded.items, log, judged, pools, fold, tuned=tuned)
+            pool, whole = _bm25_chosen(tried, judged, fold)
             values["pool"].setdefault("BM25", []).append(pool)
             values["whole"].setdefault("BM25", []).append(whole)
     tables = []
@@ -118,32 +119,34 @@ def _folded(
     return ItemList.from_lists(pool), ItemList.from_lists(whole)
 
 
-def _bm25(
-    items: Items,
-    log: EventLog,
-    judged: Replay,
-    pools: list[npt.NDArray[np.int32]],
-    fold: npt.NDArray[np.integer],
-    *,
-    tuned: bool,
-) -> tuple[ItemList, ItemList]:
-    """The same of BM25, whose field weights are the best on each fold's training queries."""
+def _bm25_tried(
+    items: Items, log: EventLog, judged: Replay, pools: list[npt.NDArray[np.int32]], *, tuned: bool
+) -> list[tuple[ItemList, ItemList]]:
+    """The same of BM25, for each point of its grid."""
     allowed = np.zeros((len(pools), len(items)), dtype=bool)
     for row, pool in enumerate(pools):
         allowed[row, pool] = True
     grid = BM25.grid if tuned else {}
-    tried = []
+    fitted, tried = BM25().fit(items, log), []
     for point in product(*grid.values()):
-        baseline = BM25(**dict(zip(grid, point, strict=True))).fit(items, log)
+        baseline = fitted.weighted(**dict(zip(grid, point, strict=True)))
         tried.append((baseline.rank(judged.requests, K, allowed), baseline.rank(judged.requests, K)))
+    return tried
+
+
+def _bm25_chosen(
+    tried: list[tuple[ItemList, ItemList]], judged: Replay, fold: npt.NDArray[np.integer]
+) -> tuple[ItemList, ItemList]:
+    """For each query what the point does that is the best on the queries of the other folds."""
+    n = len(judged.requests)
     result: tuple[list[npt.NDArray[np.int32]], list[npt.NDArray[np.int32]]] = ([], [])
     for side in (0, 1):
         scores = [measure(lists[side], judged.truth, K, ["ndcg"]) for lists in tried]
-        ndcg = np.zeros((len(tried), len(pools)))
+        ndcg = np.zeros((len(tried), n))
         for number, score in enumerate(scores):
             ndcg[number, score.requests] = score.values[f"ndcg@{K}"]
         best = [int(ndcg[:, fold != number].sum(axis=1).argmax()) for number in range(_FOLDS)]
-        result[side].extend(tried[best[int(fold[row])]][side].list_of(row) for row in range(len(pools)))
+        result[side].extend(tried[best[int(fold[row])]][side].list_of(row) for row in range(n))
     return ItemList.from_lists(result[0]), ItemList.from_lists(result[1])
 
 

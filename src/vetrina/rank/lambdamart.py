@@ -34,7 +34,9 @@ __all__ = ["LambdaMART", "LambdaMARTConfig"]
 
 Floats = npt.NDArray[np.float32]
 
+# With fewer rows, several threads take as long as one, and all of the machine: to score, and to learn.
 _FEW_ROWS = 1000
+_FEW_TO_LEARN = 30_000
 
 
 class LambdaMARTConfig(Config):
@@ -82,7 +84,7 @@ class LambdaMART(Ranker):
             "lambda_l2": config.l2,
             "max_bin": 127,
             "seed": config.seed,
-            "num_threads": config.threads,
+            "num_threads": 1 if len(rows.features) <= _FEW_TO_LEARN else config.threads,
             "deterministic": True,
             "force_row_wise": True,
             "verbosity": -1,

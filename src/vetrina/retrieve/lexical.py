@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
+from copy import copy
 from pathlib import Path
 from typing import Self
 
@@ -47,6 +48,7 @@ class Lexical(Retriever):
     """
 
     config_type = LexicalConfig
+    _origin: Lexical | None = None
 
     def fit(self, items: Items, log: EventLog) -> Self:
         self.items_ = items
@@ -73,6 +75,20 @@ class Lexical(Retriever):
         self.index_.reload()
         self.searcher_ = self.index_.searcher()
         return self
+
+    def weighted(self, **weights: float) -> Self:
+        """The same index searched with other weights of the fields, those not named as they are by default.
+
+        Raises
+        ------
+        ConfigError
+            When there is no such field, or a weight is negative.
+        """
+        self.require_fitted("searcher_")
+        other = copy(self)
+        other.config = LexicalConfig.parse(weights, f"{self.kind}.{self.name}")
+        other._origin = self  # when it goes, so does the index's folder
+        return other
 
     def _query(self, text: str) -> tantivy.Query | None:
         terms = sorted(set(analyse(text)))
