@@ -317,7 +317,7 @@ def test_build_says_what_it_did(shop: Path, vetrina: Vetrina) -> None:
     assert manifest["metrics"]["rows"]["items"] == 24
     assert manifest["metrics"]["encoding"]["text"]["encoded"] == 1
     assert manifest["metrics"]["encoding"]["photo"]["encoded"] == 0
-    assert re.search(r"^products.csv: 24 items$", done.err, flags=re.MULTILINE)
+    assert re.search(r"^products.csv: 24 rows, 24 items kept$", done.err, flags=re.MULTILINE)
     assert re.search(r"^Writing the snapshot: \d+\.\d s$", done.err, flags=re.MULTILINE)
     quiet = vetrina("build", shop, "--no-measure", "--quiet")
     assert (quiet.code, quiet.err) == (0, "")

@@ -79,6 +79,21 @@ def test_filters(filters: dict[str, Any], expected: list[int]) -> None:
     assert np.flatnonzero(mask).tolist() == expected
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"price_max": float("nan")}, r"filters\.price_max: Input should be a finite number\. Got nan\."),
+        ({"price_min": -1}, r"filters\.price_min: .*greater than or equal to 0\. Got -1\."),
+        ({"brand": 3}, r"filters\.brand: .*string\. Got 3\."),
+        ({"colr": "red"}, r"filters\.colr is no filter\. Did you mean 'colour'\?"),
+    ],
+)
+def test_wrong_filters_are_errors_of_ours(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(RequestError, match=said):
+        Filters(**given)
+    assert Filters.model_validate({"brand": "Arco"}) == Filters(brand="Arco")
+
+
 def test_no_filters_is_no_mask_and_an_unknown_attribute_is_named() -> None:
     assert Filters().mask(ITEMS) is None
     with pytest.raises(RequestError, match=r"filters\.attributes\.seasn: .*Did you mean 'season'"):

@@ -74,6 +74,21 @@ def test_what_a_table_does_not_say_is_unknown() -> None:
     assert np.isnan([log.quantity[0], log.rating[0]]).all()
 
 
+@pytest.mark.parametrize(
+    ("days", "since"),
+    [
+        ([0, 10, 20, 30, 40], 26),  # the last fourteen days
+        ([0, 5, 10], 5),  # of a short log the latter half
+        ([0, 10, 20, 30, 40, 400], 27),  # a click long after the file ends
+        ([-9000, 0, 10, 20, 30, 40], 26),  # a date that is wrong
+        ([0], 0),
+    ],
+)
+def test_the_last_days_do_not_count_pauses(days: list[int], since: float) -> None:
+    log = log_of(ITEMS, [(day, "a", EventKind.view, 0) for day in days])
+    assert log.last_days(14, 0.5) == pytest.approx(NOW + since * DAY, abs=2)
+
+
 def test_of_kinds_keeps_events_that_name_an_item() -> None:
     log = log_of(ITEMS, [(0, "a", EventKind.view, 1), (1, "a", EventKind.purchase, 2), (2, "a", EventKind.view, -1)])
     assert log.of_kinds(EventKind.view).item.tolist() == [1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -94,7 +95,11 @@ def test_an_open_shop_follows_what_is_published(shop: Shop) -> None:
 def test_what_is_damaged_or_unknown_is_not_published(shop: Shop) -> None:
     first, second = shop.snapshots.names()
     flip_a_byte(shop.root / "snapshots" / first / "items.parquet")
-    for wrong, said in ((None, r"items\.parquet.*checksum"), (first, r"items\.parquet.*checksum"), ("1999", "1999")):
+    for wrong, said in (
+        (None, r"items\.parquet.*checksum"),
+        (first, r"items\.parquet.*checksum"),
+        ("1999", "no snapshot '1999'"),
+    ):
         with pytest.raises(SnapshotError, match=said):
             shop.roll_back(wrong)
     with pytest.raises(SnapshotError, match=f"no snapshot 'nope'. There are: {first}, {second}"):
@@ -122,6 +127,16 @@ def test_what_a_killed_build_left_is_no_snapshot_and_is_cleared_away(shop: Shop)
     shop.build()
     assert not left.exists()
     assert len(shop.snapshots.names()) == 3
+
+
+def test_pointers_that_a_killed_build_left_are_cleared_away(shop: Shop) -> None:
+    old, fresh = shop.root / ".current-1", shop.root / ".current-2"
+    for path in (old, fresh):
+        path.write_text("x\n")
+    os.utime(old, (0, 0))
+    shop.build()
+    assert not old.exists()
+    assert fresh.exists()  # somebody may be about to rename it
 
 
 def test_the_same_data_settings_and_seed_give_the_same_snapshot(built: Path, tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def search(
     filters = _filters(category, brand, colour, price_min, price_max, in_stock, having)
     opened = open_shop(shop)
     ranking = opened.search(valid_text(query), shopper=_named(shopper), k=k, filters=filters)
-    _print(opened, ranking, f"“{ranking.query}”", as_json)
+    _print(opened, ranking, f"“{ranking.query}”" if ranking.query else "Recommendations", as_json)
 
 
 def recommend(
@@ -126,7 +126,7 @@ def explain(
         request = ranking.model_dump(mode="json", exclude={"results", "notes"})
         print_json({**request, **result.model_dump(mode="json"), "position": place, "notes": notes})
         return
-    asked = f"“{ranking.query}”" if words else "Recommendations"
+    asked = f"“{ranking.query}”" if ranking.query else "Recommendations"
     typer.echo(f"{asked}{who(ranking)}: " + (f"place {place} of {len(ranking.results):,}" if place else "no place"))
     print_reasons(opened, result)
     print_notes(notes)
@@ -165,12 +165,14 @@ def _filters(
         attributes[name] = value
     given = {"category": category, "brand": brand, "colour": colour}
     try:
-        return Filters(
-            **{name: valid_text(value) for name, value in given.items() if value is not None},
-            price_min=price_min,
-            price_max=price_max,
-            in_stock=in_stock,
-            attributes=attributes,
+        return Filters.model_validate(
+            {
+                **{name: valid_text(value) for name, value in given.items() if value is not None},
+                "price_min": price_min,
+                "price_max": price_max,
+                "in_stock": in_stock,
+                "attributes": attributes,
+            }
         )
     except ValidationError as error:
         first = error.errors(include_url=False)[0]

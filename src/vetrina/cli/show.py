@@ -20,6 +20,7 @@ __all__ = ["one_line", "print_json", "print_notes", "print_ranking", "print_reas
 
 #: Columns where there is no terminal to ask.
 _WIDTH = 120
+_TITLE = 100
 
 
 def one_line(text: str) -> str:
@@ -56,7 +57,7 @@ def print_ranking(shop: Shop, ranking: Ranking, asked: str) -> None:
             [
                 result.position,
                 result.item,
-                result.title,
+                _cut(result.title),
                 *([result.brand] if brands else []),
                 *([_price(shop, result)] if prices else []),
                 f"{result.score:.3f}",
@@ -72,7 +73,7 @@ def print_ranking(shop: Shop, ranking: Ranking, asked: str) -> None:
 
 def print_reasons(shop: Shop, result: Result) -> None:
     """Every reason with its share, and their sum."""
-    shown = ", ".join(part for part in (result.title, result.brand, _price(shop, result)) if part)
+    shown = ", ".join(part for part in (_cut(result.title), result.brand, _price(shop, result)) if part)
     typer.echo(one_line(f"{result.item}: {shown}" if shown else result.item))
     rows = [[f"{reason.share:+.4f}", reason.kind, reason.text] for reason in result.reasons]
     total = sum(reason.share for reason in result.reasons)
@@ -101,9 +102,23 @@ def _price(shop: Shop, result: Result) -> str:
 
 
 def _first_reasons(result: Result) -> str:
-    """The two strongest that speak for it."""
-    told = [reason.text for reason in result.reasons if reason.share > 0 and reason.kind not in ("common", "shopper")]
+    """The two strongest that speak for it; that something is not known or not there is left to explain."""
+    told = [
+        reason.text
+        for reason in result.reasons
+        if reason.share > 0
+        and reason.kind not in ("common", "shopper")
+        and any(map(_is_there, reason.evidence.values()))
+    ]
     return "; ".join(told[:2])
+
+
+def _is_there(fact: object) -> bool:
+    return fact is not None and fact != 0
+
+
+def _cut(title: str) -> str:
+    return title if len(title) <= _TITLE else f"{title[: _TITLE - 1].rstrip()}…"
 
 
 def _console() -> Console:

@@ -24,6 +24,10 @@ __all__ = ["DAY", "EVENT_COLUMNS", "EventKind", "EventLog", "Windows"]
 
 DAY = 86_400
 
+# When nothing at all happens for longer than this, the log was not kept: a file that ends months
+# before the shop was first served, or a date that is wrong.
+_PAUSE = 14 * DAY
+
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 
@@ -122,6 +126,33 @@ class EventLog:
         """The events with start <= time < stop."""
         low, high = np.searchsorted(self.time, [start, stop], side="left")
         return self.take(slice(int(low), int(high)))
+
+    def last_days(self, days: float, from_share: float) -> int:
+        """When the last ``days`` of the log begin, but never before ``from_share`` of it has passed.
+
+        A pause of more than two weeks in which nothing happened at all counts as one day:
+        a click recorded months after a file of events ends does not push the file out of
+        the last days, and one row with a wrong date does not stretch the log.
+
+        Examples
+        --------
+        >>> from vetrina.core import Items
+        >>> import polars as pl
+        >>> days = [0, 1, 2, 3, 300]  # the last one long after the others
+        >>> events = pl.DataFrame({"time": [day * DAY for day in days], "kind": "click"})
+        >>> events = events.with_columns(pl.lit(None, dtype).alias(name) for name, dtype in EVENT_COLUMNS.items()
+        ...     if name not in events.columns)
+        >>> log = EventLog.from_table(events, Items(pl.DataFrame({"item": ["a"]})))
+        >>> log.last_days(3, 0.5) // DAY
+        2
+        """
+        gaps = np.diff(self.time)
+        # The same times without the pauses.
+        active = self.time - np.concatenate([[0], np.cumsum(np.where(gaps > _PAUSE, gaps - DAY, 0))])
+        first, last = int(active[0]), int(active[-1])
+        start = max(last + 1 - int(days * DAY), first + int((last - first) * from_share))
+        after = min(int(np.searchsorted(active, start)), len(active) - 1)
+        return start + int(self.time[after] - active[after])
 
     def of_kinds(self, *kinds: EventKind) -> EventLog:
         """The events of these kinds that name an item."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vetrina.core.errors import RequestError, nearest
 from vetrina.core.items import CATEGORY_SEPARATOR, Items
@@ -18,7 +19,22 @@ __all__ = ["Filters", "Query", "Requests"]
 
 
 class Filters(BaseModel):
-    """What a result must satisfy."""
+    """What a result must satisfy.
+
+    Raises
+    ------
+    RequestError
+        When a filter is not known, or its value makes no sense.
+
+    Examples
+    --------
+    >>> Filters(colour="Red", price_max=50).price_max
+    50.0
+    >>> Filters(price_max=float("nan"))
+    Traceback (most recent call last):
+        ...
+    vetrina.core.errors.RequestError: filters.price_max: Input should be a finite number. Got nan.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -29,6 +45,22 @@ class Filters(BaseModel):
     price_max: float | None = Field(default=None, ge=0)
     in_stock: bool = Field(default=False, description="Only what can be bought now.")
     attributes: dict[str, str | float | bool] = Field(default_factory=dict, description="Shop attributes, exact.")
+
+    if not TYPE_CHECKING:  # a checker knows the fields by themselves
+
+        def __init__(self, **given: Any) -> None:
+            try:
+                super().__init__(**given)
+            except ValidationError as error:
+                first = error.errors(include_url=False)[0]
+                key = ".".join(str(part) for part in ("filters", *first["loc"]))
+                if first["type"] == "extra_forbidden":
+                    hint = nearest(str(first["loc"][0]), type(self).model_fields)
+                    raise RequestError(f"{key} is no filter.{hint}") from None
+                raise RequestError(f"{key}: {first['msg']}. Got {first['input']!r}.") from None
+
+        # Inside the body of a request pydantic reads the fields itself, and tells all that is wrong at once.
+        __init__.__pydantic_base_init__ = True
 
     def mask(self, items: Items) -> npt.NDArray[np.bool_] | None:
         """Which items satisfy the filters: bool of shape (n_items,), or None when all do.
@@ -58,8 +90,10 @@ class Filters(BaseModel):
             tests.append(pl.col("in_stock"))
         for name, wanted_value in self.attributes.items():
             if name not in items.attributes:
+                known = f" It has: {', '.join(items.attributes[:20])}." if items.attributes else ""
                 raise RequestError(
-                    f"filters.attributes.{name}: the shop has no such attribute.{nearest(name, items.attributes)}"
+                    f"filters.attributes.{name}: the shop has no such attribute."
+                    f"{nearest(name, items.attributes) or known}"
                 )
             try:
                 same_type = pl.Series([wanted_value]).cast(items.table.schema[name])

@@ -11,16 +11,17 @@ import polars as pl
 
 from vetrina.catalogue.guess import guess_event_mapping, guess_item_mapping
 from vetrina.catalogue.mapping import EventMapping, ItemMapping
-from vetrina.catalogue.tables import Table, find_file, read_table
+from vetrina.catalogue.tables import ROW, Table, find_file, read_table
 from vetrina.core import EVENT_COLUMNS, ITEM_COLUMNS
 from vetrina.core.errors import ConfigError, DataError, MissingFile
-from vetrina.engine.config import JudgementsConfig, ShopConfig, ShopSection
+from vetrina.engine.config import JudgementsConfig, RankConfig, ShopConfig, ShopSection
 from vetrina.engine.shop_toml import shop_toml
 
 __all__ = ["create_from_tables", "create_shop"]
 
 # Enough to tell what a column holds, and read in a moment.
 _GUESS_ROWS = 5000
+_SIGN = "([$£€¥￥₹₽₩₺])"
 _PHOTO_ENDINGS = ("jpg", "jpeg", "png", "webp", "gif")
 
 
@@ -86,7 +87,7 @@ def create_shop(
     place = "" if where["photos"] is None else _seen_from(root, where["photos"])
     options = {"file": _seen_from(root, items_path), "encoding": encoding, "photo": where["photo"], "photos": place}
     items = ItemMapping.parse({**mapping.model_dump(), **options}, "items")
-    events, event_notes = None, list[str]()
+    events, event_notes, rank = None, list[str](), RankConfig()
     if events_file is not None:
         events_path = find_file(events_file)
         ids = read_table(items_path, [items.item], encoding=encoding).frame[items.item].alias("item")
@@ -94,8 +95,11 @@ def create_shop(
         guessed, event_notes = guess_event_mapping(first, ids.to_frame())
         seen = {"file": _seen_from(root, events_path), "encoding": encoding}
         events = EventMapping.parse({**guessed.model_dump(), **seen}, "events")
-    section = ShopSection.parse({"name": name or _title(root)}, "shop")
-    config = ShopConfig(shop=section, items=items, events=events)
+        rank, notes = _choices(events, first, rank)
+        event_notes = [*event_notes, *notes]
+    currency = _currency(table, items.price)
+    section = ShopSection.parse({"name": name or _title(root), "currency": currency}, "shop")
+    config = ShopConfig(shop=section, items=items, events=events, rank=rank)
     _write(root, shop_toml(config, item_notes, event_notes))
     return [*item_notes, *event_notes]
 
@@ -164,6 +168,29 @@ def create_from_tables(
     if config.judgements is not None and judgements is not None:
         judgements.select("query", "item", "grade").write_csv(source / "judgements.csv")
     _write(root, shop_toml(config))
+
+
+def _currency(table: Table, price: str) -> str:
+    """The sign that is written before or after the prices, where nearly all have the same; "" otherwise."""
+    cells = table.frame[price].drop_nulls() if price else table.frame[ROW].head(0).cast(pl.String)
+    signs = cells.str.extract(_SIGN).drop_nulls().value_counts(sort=True, name="count")
+    if not signs.height or signs["count"][0] < 0.9 * len(cells):
+        return ""
+    return str(signs.row(0)[0])
+
+
+def _choices(events: EventMapping, table: Table, rank: RankConfig) -> tuple[RankConfig, list[str]]:
+    """What counts as a choice: views or ratings where the log has nothing that says more."""
+    words = [events.constant_kind] if events.constant_kind else table.frame[events.kind].drop_nulls().unique().to_list()
+    kinds = {events.kinds.get(word, word.lower()) for word in words}
+    weaker = [kind for kind in ("view", "rate") if kind in kinds]
+    if not weaker or not kinds.isdisjoint(rank.gains):
+        return rank, []
+    said = {"view": "views", "rate": "ratings"}
+    return rank.model_copy(update={"gains": {**dict.fromkeys(weaker, 1.0), **rank.gains}}), [
+        f"The events hold no clicks, carts or purchases, so {' and '.join(said[kind] for kind in weaker)} "
+        "count as choices to learn from (gains under [rank])."
+    ]
 
 
 def _refuse(root: Path, force: bool) -> None:

@@ -26,6 +26,9 @@ Floats = npt.NDArray[np.float32]
 GROUPS = ("words", "looks", "people", "history", "taste", "price", "popularity", "shopper", "common")
 
 
+_TITLE = 80  # characters
+
+
 class Reason(BaseModel):
     """One group's share of a score."""
 
@@ -116,10 +119,10 @@ class _Evidence:
             return "Nothing viewed yet to compare with", {}
         evidence = {"item": self.engine.items.ids[past], "title": self.title(past)}
         if like >= 0:
-            return ("Like " if favours else "Less like ") + f"“{self.title(past)}”", evidence
+            return ("Like " if favours else "Less like ") + f"“{_cut(self.title(past))}”", evidence
         did = _DID[int(self._kind_of(row, past))]
         said = "Looks like" if favours else "Less like"
-        return f"{said} “{self.title(past)}” that you {did}", {**evidence, "you": did}
+        return f"{said} “{_cut(self.title(past))}” that you {did}", {**evidence, "you": did}
 
     def _kind_of(self, row: int, item: int) -> int:
         windows, request = self.requests.windows, int(self.row[row])
@@ -132,7 +135,7 @@ class _Evidence:
             return "No one with your choices has chosen it yet", {}
         said = "People who chose" if favours else "Few of those who chose"
         evidence = {"item": self.engine.items.ids[past], "title": self.title(past)}
-        return f"{said} “{self.title(past)}” chose this too", evidence
+        return f"{said} “{_cut(self.title(past))}” chose this too", evidence
 
     def _history(self, row: int, favours: bool) -> tuple[str, dict[str, Any]]:
         bought, looked = self.value(row, "bought"), self.value(row, "looked")
@@ -190,7 +193,10 @@ class _Evidence:
                 "Popular now" if favours else "Less popular now"
             ) + f": looked at {_times(looked)} in 7 days", evidence
         days = self.value(row, "days_on_sale")
-        if favours and days < 14:
+        # What has no date and was never met may have been there for years.
+        known = self.engine.items.available_at[int(self.lists.item[row])] != np.iinfo(np.int64).min
+        known |= self.value(row, "bought_ever") > 0 or self.value(row, "looked_ever") > 0
+        if favours and days < 14 and known:
             return "New in the shop", {**evidence, "days_on_sale": round(days, 1)}
         return "Not much asked for lately", evidence
 
@@ -199,6 +205,8 @@ class _Evidence:
         evidence = {"baskets": int(np.nan_to_num(frequency))}
         if np.isfinite(recency):
             evidence["days_since_last_visit"] = round(recency)
+        else:
+            return "Nothing known of you yet", evidence
         return "How often and how lately you shop here", evidence
 
     def _common(self, row: int, favours: bool) -> tuple[str, dict[str, Any]]:
@@ -237,6 +245,11 @@ def _nearest(engine: Engine, requests: Requests, lists: ItemList) -> npt.NDArray
             past = requests.windows.latest(near.shape[1])[lists.row, best]
             return np.where(near.max(axis=1, initial=-2) > -1.5, past, -1).astype(np.int32)
     return np.full(len(lists.item), -1, dtype=np.int32)
+
+
+def _cut(title: str) -> str:
+    """A title as a sentence can hold it; the evidence has the whole."""
+    return title if len(title) <= _TITLE else f"{title[: _TITLE - 1].rstrip()}…"
 
 
 def _times(count: float) -> str:

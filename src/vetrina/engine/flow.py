@@ -12,7 +12,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from vetrina.core import DAY, EventLog, Progress, Requests
+from vetrina.core import EventLog, Progress, Requests
 from vetrina.engine.config import ShopConfig
 from vetrina.engine.encoding import Encoded, encode_items
 from vetrina.engine.engine import Engine, Ranked
@@ -47,11 +47,25 @@ def build(root: Path, config: ShopConfig, progress: Progress, measure: Measure |
         if measure is not None:
             metrics["evaluation"] = measure(shop, encoded, judged, config)
         engine = learn(encoded.items, shop.log, config, encoded.encoders, judged, progress)
+    if engine.ranker.name != config.rank.ranker:
+        progress.note(_not_learned(shop.log, config))
     snapshots = Snapshots(root)
     with progress.step("Writing the snapshot"):
         name = snapshots.write(engine, config, shop.hashes, metrics)
         snapshots.publish(name)
     return snapshots.manifest(name)
+
+
+def _not_learned(log: EventLog, config: ShopConfig) -> str:
+    """Why an order was not learned, and what would change that."""
+    until = "Until then results are ordered by words, likeness and popularity."
+    if not len(log):
+        return f"There are no events yet, so no order was learned from them. {until}"
+    gains = ", ".join(kind for kind, gain in config.rank.gains.items() if gain > 0)
+    return (
+        f"Of {len(log):,} events none in the last {config.rank.training_days:g} days of the log is a choice of a "
+        f"product that a source found (choices: {gains}; see gains under [rank]), so no order was learned. {until}"
+    )
 
 
 def measured(root: Path, config: ShopConfig, progress: Progress, measure: Measure) -> dict[str, Any]:
@@ -90,5 +104,4 @@ def query(engine: Engine, requests: Requests, k: int, given: Any = None) -> tupl
 
 def cut_of(log: EventLog, test_days: float) -> int:
     """When the test begins: ``test_days`` before the end, but never before two thirds of the log have passed."""
-    first, last = int(log.time[0]), int(log.time[-1])
-    return max(last + 1 - int(test_days * DAY), first + (last - first) * 2 // 3)
+    return log.last_days(test_days, 2 / 3)

@@ -11,7 +11,9 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -32,7 +34,10 @@ from vetrina.retrieve.base import Retriever
 
 __all__ = ["Snapshots"]
 
-FORMAT = 2
+FORMAT = 3
+
+# A pointer is written and renamed in a moment: one that was not renamed for so many seconds will not be.
+_STALE = 60
 
 
 class Snapshots:
@@ -62,11 +67,16 @@ class Snapshots:
 
     def publish(self, name: str) -> None:
         """Serve ``name`` from now on: one atomic replacement of the pointer."""
-        if name not in self.names():
-            raise SnapshotError(f"There is no snapshot {name!r}. There are: {', '.join(self.names()) or 'none'}.")
+        self._require(name)
         beside = self.pointer.with_name(f".current-{os.getpid()}")
         beside.write_text(name + "\n", encoding="utf-8")
         os.replace(beside, self.pointer)
+
+    def _require(self, name: str) -> None:
+        names = self.names()
+        if name not in names:
+            shown = [*(["…"] if len(names) > 10 else []), *names[-10:]]
+            raise SnapshotError(f"There is no snapshot {name!r}. There are: {', '.join(shown) or 'none'}.")
 
     def roll_back(self, to: str | None = None) -> str:
         """Publish the build before the current one, or ``to``; return its name.
@@ -82,6 +92,7 @@ class Snapshots:
             if not earlier:
                 raise SnapshotError(f"There is no snapshot before {current}: nothing to roll back to.")
             to = earlier[-1]
+        self._require(to)
         self.verify(to)
         self.publish(to)
         return to
@@ -106,6 +117,10 @@ class Snapshots:
         # Whatever an earlier build left behind when it was killed.
         for stale in self.folder.glob(".building-*"):
             shutil.rmtree(stale, ignore_errors=True)
+        for pointer in self.pointer.parent.glob(".current-*"):
+            with suppress(FileNotFoundError):
+                if time.time() - pointer.stat().st_mtime > _STALE:
+                    pointer.unlink()
         folder = self.folder / f".building-{name}"
         _write_engine(engine, folder)
         (folder / "config.json").write_text(config.model_dump_json(indent=1), encoding="utf-8")

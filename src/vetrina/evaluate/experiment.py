@@ -87,7 +87,7 @@ def evaluate_shop(shop: Shop, progress: Progress | None = None) -> list[Table]:
     if not tables:
         raise DataError(
             f"{shop.root}: nothing to measure on: no choice of a shopper in the last days of a log, and no graded "
-            "query. Name a file of events or of judgements in shop.toml."
+            "query. Name a file of events or of judgements in shop.toml; gains under [rank] says what is a choice."
         )
     return tables
 
