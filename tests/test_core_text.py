@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vetrina.core.text import MAX_QUERY_CHARACTERS, analyse, clean_query, words
+from vetrina.core.text import MAX_QUERY_CHARACTERS, analyse, clean_query, phrases, words
 
 
 @pytest.mark.parametrize(
@@ -68,3 +68,24 @@ def test_cleaning_again_changes_nothing(text: str) -> None:
     cleaned = clean_query(text)
     assert clean_query(cleaned) == cleaned
     assert len(cleaned) <= MAX_QUERY_CHARACTERS
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Laptop bag, black", [["laptop", "bag"], ["black"]]),
+        ("Acme X1 - laptop bag (15 inch)", [["acm", "x1"], ["laptop", "bag"], ["15", "inch"]]),
+        ("Anti-glare R&B v2.0 men's", [["anti", "glare", "r", "b", "v2.0", "men"]]),  # within a name nothing ends
+        ("A toner. For printers.", [["a", "toner"], ["for", "printer"]]),
+        ("红色、连衣裙", [["红色"], ["连衣", "衣裙"]]),
+        ("\uff0c-- !!", []),
+        ("", []),
+    ],
+)
+def test_phrases_end_at_punctuation(text: str, expected: list[list[str]]) -> None:
+    assert phrases(text) == expected
+
+
+@given(st.text(max_size=200))
+def test_phrases_hold_every_word_in_order(text: str) -> None:
+    assert [word for phrase in phrases(text) for word in phrase] == analyse(text)

@@ -214,6 +214,20 @@ def test_bm25_finds_words_and_falls_back_to_popularity_without_any() -> None:
     assert lists.sizes.tolist() == [5, 10, 0]
 
 
+def test_bm25_under_other_weights_is_as_one_made_with_them() -> None:
+    items = catalogue()
+    items = Items(items.table.with_columns(description=pl.Series([f"{c} blue" for c in items.ids])))
+    log = log_of([(0, "a", "purchase", 7)], items)
+    requests = replace(ask(log, [-1], 3), queries=[Query(text="blue thing")])
+    weights = {"title": 0.1, "description": 5.0}
+    made, weighted = BM25(**weights).fit(items, log), BM25().fit(items, log).weighted(**weights)
+    for one, other in zip(made.rank(requests, 10).item, weighted.rank(requests, 10).item, strict=True):
+        assert one == other
+    assert BM25().fit(items, log).rank(requests, 10).columns["score"].tolist() != (
+        weighted.rank(requests, 10).columns["score"].tolist()
+    )
+
+
 @every
 def test_a_log_without_events_gives_every_item_in_order(make: type[Baseline], options: dict[str, Any]) -> None:
     items = catalogue(3)
@@ -247,7 +261,7 @@ def test_filters_are_the_callers_mask() -> None:
     assert lists.sizes.tolist() == [0, 0]
 
 
-@pytest.mark.parametrize("make", [Popularity, OwnFrequency, ItemKNN, ALS])
+@pytest.mark.parametrize("make", [Popularity, OwnFrequency, ItemKNN, ALS, BM25])
 def test_grids_hold_options_and_are_about_as_long(make: type[Baseline]) -> None:
     items = catalogue()
     log = two_tribes(items)

@@ -82,6 +82,60 @@ def test_bm25_is_the_lexical_sources_score_as_it_is_and_of_the_best(words: Words
     assert column(words, "bm25_of_best")[4].tolist() == [0] * 6  # nothing matched: no division by it
 
 
+def test_bm25_joined_takes_all_that_is_written_as_one_field(words: Words) -> None:
+    """Okapi BM25 by hand, k1 = 1.2 and b = 0.75: title, category and description; the shop's own attributes are not."""
+    texts = [analyse(f"{t} {d} {c}") for t, d, c in zip(TITLES, DESCRIPTIONS, CATEGORIES, strict=True)]
+    average = sum(map(len, texts)) / len(texts)
+    expected = np.zeros((len(QUERIES), 6))
+    for row, query in enumerate(QUERIES):
+        for item, text in enumerate(texts):
+            damping = 1.2 * (0.25 + 0.75 * len(text) / average)
+            for term in set(analyse(query)):
+                often = text.count(term)
+                expected[row, item] += idf(term) * often * 2.2 / (often + damping)
+    for row in (0, 1, 3, 4):
+        np.testing.assert_allclose(column(words, "bm25_joined")[row], expected[row], rtol=1e-5)
+    np.testing.assert_allclose(column(words, "bm25_joined_of_best")[0], expected[0] / expected[0].max(), rtol=1e-5)
+
+
+def test_head_is_the_share_of_the_query_that_says_what_the_item_is(words: Words) -> None:
+    """A laptop is one; a laptop bag and a bag for a laptop are bags."""
+    head = column(words, "head")
+    assert head[0].tolist() == [1, 0, 0, 0, 0, 0]
+    whole = sum(idf(term) for term in ("black", "laptop", "bag"))
+    expected = [idf("black") + idf("laptop"), idf("bag"), idf("bag") + idf("black"), 0, idf("bag"), 0]
+    np.testing.assert_allclose(head[1], np.array(expected) / whole, rtol=1e-5)  # "fast, black"; "a bag"
+
+
+def test_like_heads_is_the_cosine_with_the_best_that_are_what_is_asked_for(words: Words) -> None:
+    """Their mean is weighted by BM25 beside the best of the list, times the share that is a head."""
+    text = ITEMS.vectors["text"]
+    weight = column(words, "bm25_joined_of_best") * column(words, "head")
+    assert (weight[1] > 0).sum() == 4
+    for row in (0, 1):
+        mean = weight[row] @ text
+        expected = text @ (mean / np.linalg.norm(mean))
+        np.testing.assert_allclose(column(words, "like_heads")[row], expected, rtol=1e-4, atol=1e-6)
+    assert np.isnan(column(words, "like_heads")[3:]).all()  # nothing is a red, or what nobody has heard of
+    assert np.isnan(column(words, "like_heads_attributes")).all()  # these items have no such vectors
+
+
+def test_only_the_twenty_best_are_an_example_of_what_is_asked_for() -> None:
+    """Thirty lamps: the twenty with the shortest title point one way, the rest the other."""
+    vectors = np.repeat([[1.0, 0], [0, 1]], [20, 10], axis=0).astype(np.float32)
+    items = items_of(30, {"attributes": vectors}, title=["lamp" if n < 20 else "a fine brass lamp" for n in range(30)])
+    family = Words().fit(items, nothing(items))
+    got = family.compute(asked([[]], [Query(text="lamp")]), lists_of(range(30)))
+    place = family.names_.index("like_heads_attributes")
+    assert got[:, place].tolist() == [1.0] * 20 + [0.0] * 10
+
+
+def test_how_much_is_written_of_an_item(words: Words) -> None:
+    assert column(words, "title_words")[0].tolist() == [len(analyse(title)) for title in TITLES]
+    written = [math.log1p(len(analyse(description))) for description in DESCRIPTIONS]
+    np.testing.assert_allclose(column(words, "description_words")[0], written, rtol=1e-6)
+
+
 def test_meaning_is_the_cosine_of_query_and_item(words: Words) -> None:
     requests, _ = question()
     expected = requests.query_vectors["text"] @ ITEMS.vectors["text"].T

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from planted import asked, items_of, lists_of, nothing
 from vetrina.core import Items, Query
+from vetrina.core.errors import ConfigError, NotFitted
 from vetrina.core.text import analyse
 from vetrina.retrieve import Lexical
 
@@ -32,7 +34,7 @@ ITEMS = items_of(
     description=["made of linen", "", "smooth leather, for black tie", "", "for leather", "", "", ""],
     fabric=["linen", "cotton", "leather", "", "", "", "", "cotton"],
 )
-WEIGHTS = {"title": 3.0, "category": 1.5, "brand": 1.0, "colour": 1.0, "fabric": 0.5, "description": 0.7}
+WEIGHTS = {"title": 1.0, "category": 1.0, "brand": 1.0, "colour": 1.0, "fabric": 0.5, "description": 1.0}
 
 
 def literal_bm25(items: Items, query: str) -> np.ndarray:
@@ -111,6 +113,30 @@ def test_a_field_of_weight_zero_is_not_searched() -> None:
     only_titles = Lexical(category=0, brand=0, colour=0, attributes=0, description=0).fit(ITEMS, nothing(ITEMS))
     assert best(only_titles, "nike", 8) == [7]  # item 4 has it as its brand
     assert best(only_titles, "arco", 8) == []
+
+
+def test_other_weights_search_the_same_index(lexical: Lexical) -> None:
+    weights = {"title": 3.0, "description": 0.2, "attributes": 0.0}
+    request = asked([[]], [Query(text="black leather shoes")])
+    every = lists_of(range(len(ITEMS)))
+    before = lexical.score(request, every)
+    expected = Lexical(**weights).fit(ITEMS, nothing(ITEMS)).score(request, every)
+    np.testing.assert_array_equal(lexical.weighted(**weights).score(request, every), expected)
+    np.testing.assert_array_equal(lexical.score(request, every), before)  # its own weights stay
+    assert (expected != before).any()
+
+
+def test_weights_outlive_the_index_they_were_made_from() -> None:
+    other = Lexical().fit(ITEMS, nothing(ITEMS)).weighted(title=2)
+    gc.collect()
+    assert best(other, "nike")[0] == 7
+
+
+def test_wrong_weights_are_named(lexical: Lexical) -> None:
+    with pytest.raises(ConfigError, match=r"retriever\.lexical\.titel is not a setting\. Did you mean 'title'"):
+        lexical.weighted(titel=1)
+    with pytest.raises(NotFitted):
+        Lexical().weighted(title=1)
 
 
 def test_a_strict_filter_is_searched_as_deep_as_needed() -> None:
