@@ -119,7 +119,7 @@ def test_views_are_choices_where_nothing_says_more(run: Run, tmp_path: Path) -> 
 def test_a_build_says_why_it_learned_no_order(run: Run, tmp_path: Path) -> None:
     shop = tmp_path / "s"
     run("init", shop, "--items", goods(tmp_path), "--events", log(tmp_path, ("隐藏",)))
-    assert "Of 160 events none in the last 30 days of the log is a choice" in run("build", shop)[1]
+    assert "Of 160 events too few or none in the last 30 days of the log are choices" in run("build", shop)[1]
     run("init", shop, "--items", goods(tmp_path), "--force")
     assert "There are no events yet, so no order was learned" in run("build", shop)[1]
     out, _ = run("search", "红色连衣裙", "--shop", shop, "-k", 4, "--json")

@@ -63,8 +63,8 @@ def _not_learned(log: EventLog, config: ShopConfig) -> str:
         return f"There are no events yet, so no order was learned from them. {until}"
     gains = ", ".join(kind for kind, gain in config.rank.gains.items() if gain > 0)
     return (
-        f"Of {len(log):,} events none in the last {config.rank.training_days:g} days of the log is a choice of a "
-        f"product that a source found (choices: {gains}; see gains under [rank]), so no order was learned. {until}"
+        f"Of {len(log):,} events too few or none in the last {config.rank.training_days:g} days of the log are choices "
+        f"of products (choices: {gains}; see gains under [rank]), so no order was learned. {until}"
     )
 
 
