@@ -219,7 +219,7 @@ def test_bm25_under_other_weights_is_as_one_made_with_them() -> None:
     items = Items(items.table.with_columns(description=pl.Series([f"{c} blue" for c in items.ids])))
     log = log_of([(0, "a", "purchase", 7)], items)
     requests = replace(ask(log, [-1], 3), queries=[Query(text="blue thing")])
-    weights = {"title": 0.1, "description": 5.0}
+    weights: dict[str, Any] = {"title": 0.1, "description": 5.0}
     made, weighted = BM25(**weights).fit(items, log), BM25().fit(items, log).weighted(**weights)
     for one, other in zip(made.rank(requests, 10).item, weighted.rank(requests, 10).item, strict=True):
         assert one == other

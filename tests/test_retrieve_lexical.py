@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -116,7 +117,7 @@ def test_a_field_of_weight_zero_is_not_searched() -> None:
 
 
 def test_other_weights_search_the_same_index(lexical: Lexical) -> None:
-    weights = {"title": 3.0, "description": 0.2, "attributes": 0.0}
+    weights: dict[str, Any] = {"title": 3.0, "description": 0.2, "attributes": 0.0}
     request = asked([[]], [Query(text="black leather shoes")])
     every = lists_of(range(len(ITEMS)))
     before = lexical.score(request, every)
