@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,10 @@ def test_a_chinese_shop_in_gbk(run: Run, tmp_path: Path) -> None:
     assert "'收藏' mean nothing known" in out
     config = read_config(shop / "shop.toml")
     assert (config.shop.currency, config.items.price, config.items.in_stock) == ("￥", "价格", "库存")
-    out, err = run("build", shop, "--no-measure")
+    out, err = run("build", shop)
+    assert re.search(
+        r"^Measured: 店: recommendations, .*: ndcg@10 0\.\d+ on \d+ requests; the best baseline, ", out, re.M
+    )
     assert "Kept 36 items, 160 events of 162 rows." in out
     assert "收藏" in out
     assert "the event is dated in the future" in out

@@ -103,9 +103,25 @@ def build(
     ]
     if rows:
         print_table(["vectors", "encoded", "reused", "missing"], rows, numbers=("encoded", "reused", "missing"))
+    for table in metrics.get("evaluation", {}).get("tables", []):
+        typer.echo(one_line(_measured(table)))
     typer.echo(f"Published {manifest['name']}.")
     where = "" if shop is None else f" --shop {shop}"
     typer.echo(one_line(f'Next: vetrina search "…"{where}, or: vetrina serve {shop or ""}'))
+
+
+def _measured(table: dict[str, Any]) -> str:
+    """The engine's first figure beside the best baseline's, in a line."""
+    metric = table["metrics"][0]
+    figures = {row["system"]: row["values"][metric]["mean"] for row in table["rows"]}
+    ours = figures.pop(table["reference"], None)
+    if ours is None or not figures:
+        return f"Measured: {table['title']}"
+    best = max(figures, key=lambda system: figures[system])
+    return (
+        f"Measured: {table['title']}: {metric} {ours:.3f} on {table['n']:,} requests; "
+        f"the best baseline, {best}, {figures[best]:.3f}."
+    )
 
 
 def evaluate(shop: ShopArgument = None, quiet: Quiet = False, as_json: Json = False) -> None:
