@@ -106,7 +106,7 @@ class _Evidence:
         if not query:
             return "No words were asked for", {}
         have = set(analyse(self.texts[int(self.lists.item[row])]))
-        matched = [word for word, terms in self.terms[self.row[row]].items() if have.intersection(terms)]
+        matched = _typed({w for w, terms in self.terms[self.row[row]].items() if have.intersection(terms)}, query)
         if matched:
             said = "Matches" if favours else "Matches only partly:"
             return f"{said} “{' '.join(matched)}”", {"matched": matched}
@@ -228,6 +228,26 @@ def _texts(items: Items, requests: Requests, lists: ItemList) -> dict[int, str]:
     asked = np.array([bool(query.text) for query in requests.queries], dtype=bool)
     wanted = np.unique(lists.item[asked[lists.row]])
     return dict(zip(wanted.tolist(), document_texts(Items(items.table[wanted])), strict=True))
+
+
+def _typed(matched: set[str], query: str) -> list[str]:
+    """Matched words as they were typed: overlapping pairs of letters, of a text without spaces, in one.
+
+    >>> _typed({"红色", "连衣", "衣裙"}, "红色连衣裙")
+    ['红色', '连衣裙']
+    >>> _typed({"black", "t"}, "Black T-shirts")
+    ['black', 't']
+    """
+    told: list[str] = []
+    before = ""
+    for word in words(query):
+        # Only pairs of letters of scripts without spaces overlap.
+        if word in matched and before in matched and len(word) == 2 and not word.isascii() and before[1:] == word[:1]:
+            told[-1] += word[1:]
+        elif word in matched and word not in told:
+            told.append(word)
+        before = word
+    return told
 
 
 def _terms(text: str) -> dict[str, list[str]]:

@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from vetrina.core import DAY, EventLog, ItemList, Items, Progress, Query, Silent, Truth, create
+from vetrina.core import EventLog, ItemList, Items, Progress, Query, Silent, Truth, Windows, create
 from vetrina.core.text import words
 from vetrina.encode.base import Encoder
 from vetrina.engine.config import RankConfig, ShopConfig
@@ -24,6 +24,8 @@ __all__ = ["fit_stages", "learn", "learn_ranker", "spoken", "training_rows"]
 # With fewer searches in the training days, some are made up: this many at most.
 _ENOUGH_SEARCHES = 200
 _SPOKEN = 1000
+# Trees learned from fewer requests than this order worse than similarities, or not at all.
+_ENOUGH_CHOICES = 50
 # Candidates of a graded query that nobody judged are kept, as many at least: most of what a search finds is such.
 _UNJUDGED = 80
 
@@ -81,12 +83,18 @@ def learn_ranker(
         rows += training_rows(engine, judged, config.rank.model_copy(update={"negatives": unjudged}), config.build.seed)
         rows += graded_rows(engine, judged)
     joined = _concatenate(rows, engine.feature_names)
-    if not (joined.gain > 0).any():
-        # Nothing was ever chosen, so there is no order to learn: similarities, added up.
+    if _choices(joined) < _ENOUGH_CHOICES:
+        # Nothing was chosen, or too little to learn an order from: similarities, added up.
         return replace(engine, ranker=MatchScore().fit(joined))
     ranker = cast(Ranker, create("ranker", config.rank.ranker, {"seed": config.build.seed, **config.rank.options}))
     with progress.step(f"Fitting {config.rank.ranker} on {len(joined.gain):,} rows"):
         return replace(engine, ranker=ranker.fit(joined))
+
+
+def _choices(rows: TrainingRows) -> int:
+    """How many requests chose something that was found."""
+    starts = np.concatenate([[0], np.cumsum(rows.sizes)[:-1]]).astype(np.int64)
+    return int((np.add.reduceat(rows.gain, starts) > 0).sum()) if len(rows.sizes) else 0
 
 
 def fit_stages(items: Items, log: EventLog, config: ShopConfig, encoders: Mapping[str, Encoder]) -> Engine:
@@ -140,7 +148,9 @@ def spoken(replay: Replay, items: Items, seed: int) -> Replay:
     A log without searches says nothing about words, and a ranker that learned from it alone would
     not heed them: so known-item queries are made up, as L. Azzopardi, M. de Rijke and K. Balog do
     (Building simulated queries for known-item topics, SIGIR 2007): one to three words of the item's
-    title, category or colour, drawn at random. Windows and times stay what they were.
+    title, category or colour, drawn at random. Times stay what they were, and every other window:
+    half of the queries are asked by somebody unknown, who would else be met for the first time when
+    served, and given what only suits those who are known.
 
     Parameters
     ----------
@@ -166,13 +176,28 @@ def spoken(replay: Replay, items: Items, seed: int) -> Replay:
             chosen.append({item: float(truth.gain[best])})
             rows.append(row)
     some = replay.take(np.array(rows, dtype=np.int64))
-    return Replay(replace(some.requests, queries=queries), Truth.from_lists(chosen), some.shopper)
+    windows = _forgotten(some.requests.windows, np.arange(len(rows)) % 2 == 1)
+    return Replay(replace(some.requests, queries=queries, windows=windows), Truth.from_lists(chosen), some.shopper)
+
+
+def _forgotten(windows: Windows, whose: npt.NDArray[np.bool_]) -> Windows:
+    """The same windows, those of ``whose`` empty."""
+    sizes = np.where(whose, 0, np.diff(windows.offsets))
+    kept = ~whose[windows.row]
+    return Windows(
+        offsets=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
+        item=windows.item[kept],
+        kind=windows.kind[kept],
+        time=windows.time[kept],
+        price=windows.price[kept],
+        quantity=windows.quantity[kept],
+        rating=windows.rating[kept],
+    )
 
 
 def _training_start(log: EventLog, config: RankConfig) -> int:
     """The training days at the end, but never more than the latter half of the log."""
-    first, last = int(log.time[0]), int(log.time[-1])
-    return max(last + 1 - int(config.training_days * DAY), (first + last) // 2)
+    return log.last_days(config.training_days, 0.5)
 
 
 def replays_of(log: EventLog, since: int, until: int, config: RankConfig) -> list[Replay]:
