@@ -139,3 +139,15 @@ def test_adding_later_events_leaves_earlier_windows_as_they_were(size: int) -> N
     one, other = (log_of(ITEMS, events).windows(shopper, until, size) for events in (rows, later))
     assert one.time.tolist() == other.time.tolist()
     assert one.item.tolist() == other.item.tolist()
+
+
+def test_what_shoppers_are_called_does_not_matter() -> None:
+    """Pseudonyms depend on a key: the same events under another key are the same arrays."""
+    rows = [{"time": time, "shopper": name, "kind": "view", "item": "i1"} for time, name in enumerate("acbbadc")]
+    table = pl.DataFrame(rows).with_columns(
+        [pl.lit(None, dtype=kind).alias(name) for name, kind in EVENT_COLUMNS.items() if name not in rows[0]]
+    )
+    renamed = table.with_columns(pl.col("shopper").replace_strict({"a": "x", "b": "w", "c": "y", "d": "v"}))
+    one, other = (EventLog.from_table(some.select(list(EVENT_COLUMNS)), ITEMS) for some in (table, renamed))
+    assert one.shopper.tolist() == other.shopper.tolist()
+    assert [one.shoppers[code] for code in one.shopper] == list("acbbadc")

@@ -197,7 +197,8 @@ def test_people_of_a_kind_get_what_their_kind_buys(make: type[Baseline]) -> None
     items = catalogue()
     log = two_tribes(items)
     options: dict[str, Any] = {"factors": 4} if make is ALS else {}
-    lists = make(**options).fit(items, log).rank(ask(log, [0, 1], 41), 8)
+    both = [log.shoppers.index("s00"), log.shoppers.index("s01")]
+    lists = make(**options).fit(items, log).rank(ask(log, both, 41), 8)
     assert set(lists.list_of(0).tolist()) <= set(range(0, N_ITEMS, 2))
     assert set(lists.list_of(1).tolist()) <= set(range(1, N_ITEMS, 2))
 

@@ -208,8 +208,12 @@ _ARRAYS = ("time", "shopper", "kind", "item", "query", "request", "position", "p
 
 
 def _encode(column: pl.Series) -> tuple[list[str], npt.NDArray[np.int32]]:
-    """Distinct values of a text column, sorted, and the code of each row (-1 for null)."""
-    names = column.drop_nulls().unique().sort().to_list()
+    """Distinct values of a text column, and the code of each row (-1 for null).
+
+    In order of first sight, not of the alphabet: a pseudonym's place in the alphabet is an accident
+    of the key, and what is learned from the same events must not depend on it.
+    """
+    names = column.drop_nulls().unique(maintain_order=True).to_list()
     if not names:
         return names, np.full(len(column), -1, dtype=np.int32)
     codes = column.replace_strict(names, list(range(len(names))), default=-1, return_dtype=pl.Int32)
