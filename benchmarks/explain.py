@@ -131,39 +131,44 @@ def by_family(booster: lgb.Booster, family: npt.NDArray[np.int64]) -> Callable[[
     )
 
 
-def main() -> None:
-    for name, title in (("online-retail", "Online Retail"), ("fashion", "Fashion (SIMULATED shoppers)")):
-        engine, rows, features, lists, truth, shopper = prepared(name)
-        ranker = LambdaMART().fit(rows)
-        reasons = engine.reasons
-        names = sorted(set(reasons))
-        family = np.array([names.index(reason) for reason in reasons])
-        groups = [np.flatnonzero(family == number).tolist() for number in range(len(names))]
-        constrained = restricted(rows, groups)
-        page = features[0][:ROWS]
-        booster = ranker.booster_
+def predicted(booster: lgb.Booster) -> Callable[[Floats], Floats]:
+    return lambda part: np.asarray(booster.predict(part, num_threads=1), dtype=np.float32)
 
-        score = timed(lambda part: booster.predict(part, num_threads=1), page)
-        path = timed(ranker.contributions, page)
-        shap = timed(lambda part: booster.predict(part, pred_contrib=True, num_threads=1), page)
-        split = timed(by_family(constrained, family), page)
-        free = measure(ordered(ranker.score, features, lists), truth, 10, ["ndcg"])
-        tied = measure(
-            ordered(lambda part: np.asarray(constrained.predict(part), dtype=np.float32), features, lists),
-            truth,
-            10,
-            ["ndcg"],
-        )
-        lost = bootstrap_difference(tied.values["ndcg@10"], free.values["ndcg@10"], shopper[free.requests])
-        print(f"\n{title}: {len(rows.gain):,} training rows, {len(rows.names)} features, {len(names)} families")
-        print(f"{'':34}{'ms':>8} {'p99':>8}  ndcg@10")
-        print(f"{'score ' + str(ROWS) + ' rows':34}{score}  {free.mean('ndcg@10'):.4f}")
-        print(f"{'explain them: path':34}{path}  {free.mean('ndcg@10'):.4f}")
-        print(f"{'explain them: TreeSHAP':34}{shap}  {free.mean('ndcg@10'):.4f}")
-        print(f"{'explain them: families':34}{split}  {tied.mean('ndcg@10'):.4f}")
-        print(f"families minus free: {lost.mean:+.4f} [{lost.low:+.4f}, {lost.high:+.4f}]")
-        exact = ranker.contributions(page).sum(axis=1)
-        print(f"largest difference between path shares' sum and score: {np.abs(exact - ranker.score(page)).max():.1e}")
+
+def shapley(booster: lgb.Booster) -> Callable[[Floats], object]:
+    return lambda part: booster.predict(part, pred_contrib=True, num_threads=1)
+
+
+def compare(name: str, title: str) -> None:
+    engine, rows, features, lists, truth, shopper = prepared(name)
+    ranker = LambdaMART().fit(rows)
+    names = sorted(set(engine.reasons))
+    family = np.array([names.index(reason) for reason in engine.reasons])
+    groups = [np.flatnonzero(family == number).tolist() for number in range(len(names))]
+    constrained = restricted(rows, groups)
+    page = features[0][:ROWS]
+
+    score = timed(predicted(ranker.booster_), page)
+    path = timed(ranker.contributions, page)
+    shap = timed(shapley(ranker.booster_), page)
+    split = timed(by_family(constrained, family), page)
+    free = measure(ordered(ranker.score, features, lists), truth, 10, ["ndcg"])
+    tied = measure(ordered(predicted(constrained), features, lists), truth, 10, ["ndcg"])
+    lost = bootstrap_difference(tied.values["ndcg@10"], free.values["ndcg@10"], shopper[free.requests])
+    print(f"\n{title}: {len(rows.gain):,} training rows, {len(rows.names)} features, {len(names)} families")
+    print(f"{'':34}{'ms':>8} {'p99':>8}  ndcg@10")
+    print(f"{'score ' + str(ROWS) + ' rows':34}{score}  {free.mean('ndcg@10'):.4f}")
+    print(f"{'explain them: path':34}{path}  {free.mean('ndcg@10'):.4f}")
+    print(f"{'explain them: TreeSHAP':34}{shap}  {free.mean('ndcg@10'):.4f}")
+    print(f"{'explain them: families':34}{split}  {tied.mean('ndcg@10'):.4f}")
+    print(f"families minus free: {lost.mean:+.4f} [{lost.low:+.4f}, {lost.high:+.4f}]")
+    exact = ranker.contributions(page).sum(axis=1)
+    print(f"largest difference between path shares' sum and score: {np.abs(exact - ranker.score(page)).max():.1e}")
+
+
+def main() -> None:
+    compare("online-retail", "Online Retail")
+    compare("fashion", "Fashion (SIMULATED shoppers)")
 
 
 if __name__ == "__main__":
