@@ -102,7 +102,7 @@ def _make_shop(
     from vetrina.simulate import SimulationConfig, simulate, write_personas
 
     dataset = _fashion(root.parent, progress, left_out)
-    sources.append(f"{dataset.name}: {dataset.source}. {' '.join(dataset.notes)}")
+    sources.append(f"{dataset.name}: {dataset.source} (licence: {dataset.licence}). {' '.join(dataset.notes)}")
     # Until this morning, so that "popular now" means now.
     end = int(datetime.now(UTC).timestamp()) // DAY * DAY
     simulation = simulate(Items(dataset.items), dataset.root, SimulationConfig(), end, progress)
@@ -172,7 +172,7 @@ def _measure_real(
         progress.note(str(error))
         left_out.append(f"Left out: {options['name']}, as it cannot be had here. {error}")
         return
-    sources.append(f"{options['name']}: {dataset.source}. {' '.join(dataset.notes)}")
+    sources.append(f"{options['name']}: {dataset.source} (licence: {dataset.licence}). {' '.join(dataset.notes)}")
     create_from_tables(
         root,
         items=dataset.items,
