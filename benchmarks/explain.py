@@ -104,7 +104,7 @@ def restricted(rows: TrainingRows, groups: list[list[int]]) -> lgb.Booster:
     train = lgb.train
 
     def with_constraints(parameters: dict[str, object], *given: object, **named: object) -> lgb.Booster:
-        return train({**parameters, "interaction_constraints": groups}, *given, **named)  # type: ignore[arg-type]
+        return train({**parameters, "interaction_constraints": groups}, *given, **named)
 
     with patch("vetrina.rank.lambdamart.lgb.train", with_constraints):
         return LambdaMART().fit(rows).booster_

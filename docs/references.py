@@ -10,7 +10,7 @@ import types
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, cast, get_args, get_origin
 
 import click
 import typer
@@ -161,8 +161,7 @@ def _options(cls: type[Component]) -> str:
 def command() -> click.Group:
     """The command line as Click sees it."""
     app = import_module("vetrina.cli").app
-    group: Any = typer.main.get_command(app)
-    return group  # type: ignore[no-any-return]
+    return cast(click.Group, typer.main.get_command(app))
 
 
 def cli_page() -> str:

@@ -13,6 +13,8 @@ for _library in ("OMP", "OPENBLAS"):
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
+from commands import Done, Vetrina  # noqa: E402
+
 # The same examples each time: a failure that comes and goes helps nobody. No
 # deadline: how fast a machine is says nothing about whether the code is right.
 settings.register_profile("vetrina", derandomize=True, deadline=None, database=None)
@@ -45,3 +47,16 @@ def real_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("VETRINA_DATA does not name the folder of real data sets")
     return Path(folder)
+
+
+@pytest.fixture
+def vetrina(capfd: pytest.CaptureFixture[str]) -> Vetrina:
+    """Runs one command in this process."""
+    from vetrina.cli import main
+
+    def run(*arguments: object) -> Done:
+        capfd.readouterr()
+        code = main([str(one) for one in arguments])
+        return Done(code, *capfd.readouterr())
+
+    return run

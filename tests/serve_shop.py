@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -63,6 +64,16 @@ def built_shop(factory: pytest.TempPathFactory) -> Path:
     personas.parent.mkdir()
     personas.write_text(json.dumps(_personas(made.shoppers, made.events)), encoding="utf-8")
     return root
+
+
+@contextmanager
+def copy_of_shop(factory: pytest.TempPathFactory, name: str) -> Iterator[Path]:
+    """A module's own copy of the built shop: what is recorded there is seen by no other test."""
+    built = built_shop(factory)
+    copy = built.with_name(name)
+    shutil.copytree(built, copy)
+    yield copy
+    shutil.rmtree(copy)
 
 
 def build(root: Path) -> None:

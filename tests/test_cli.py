@@ -12,43 +12,17 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.main import get_command
 
+from commands import Vetrina
 from small_shop import write_events, write_products
-from vetrina.cli import app, main
-from vetrina.cli.progress import shown_progress
+from vetrina.cli import main
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "docs"))
-
-
-@dataclass
-class Done:
-    code: int
-    out: str
-    err: str
-
-    def json(self) -> Any:
-        assert self.code == 0, self.err
-        return json.loads(self.out)
-
-
-Vetrina = Callable[..., Done]
-
-
-@pytest.fixture
-def vetrina(capfd: pytest.CaptureFixture[str]) -> Vetrina:
-    def run(*arguments: object) -> Done:
-        capfd.readouterr()
-        code = main([str(one) for one in arguments])
-        return Done(code, *capfd.readouterr())
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -83,14 +57,6 @@ def _words(*arguments: object) -> list[str]:
 
 def _order(ranking: dict[str, Any]) -> list[str]:
     return [result["item"] for result in ranking["results"]]
-
-
-def _one_line(done: Done, code: int = 1) -> str:
-    assert (done.code, done.out) == (code, ""), done
-    lines = done.err.splitlines()
-    assert len(lines) == 1, done.err
-    assert lines[0].startswith("vetrina: error: ")
-    return lines[0]
 
 
 # --- asking -------------------------------------------------------------------
@@ -218,7 +184,7 @@ def test_a_wrong_request_is_one_line(
     built: Path, vetrina: Vetrina, monkeypatch: pytest.MonkeyPatch, arguments: tuple[object, ...], said: str
 ) -> None:
     monkeypatch.chdir(built)
-    line = _one_line(vetrina(*arguments))
+    line = vetrina(*arguments).one_line()
     assert said in line
     assert "\x1b" not in line
 
@@ -228,7 +194,7 @@ def test_a_wrong_request_is_one_line(
     [("search",), ("frob",), ("search", "x", "--shoper", "A"), ("search", "x", "-k", "many"), ("init", "x"), ("--x",)],
 )
 def test_a_wrong_call_is_one_line_and_exit_2(vetrina: Vetrina, arguments: tuple[str, ...]) -> None:
-    assert "--help" in _one_line(vetrina(*arguments), 2)
+    assert "--help" in vetrina(*arguments).one_line(2)
 
 
 @pytest.mark.parametrize(
@@ -283,11 +249,11 @@ def test_a_shopper_may_be_called_anything(built: Path, vetrina: Vetrina) -> None
 def test_the_shop_is_found(built: Path, vetrina: Vetrina, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VETRINA_SHOP", raising=False)
     monkeypatch.chdir(tmp_path)
-    assert "no shop here" in _one_line(vetrina("search", "hat"))
+    assert "no shop here" in vetrina("search", "hat").one_line()
     monkeypatch.setenv("VETRINA_SHOP", str(built))
     assert vetrina("search", "hat").code == 0
     monkeypatch.setenv("VETRINA_SHOP", str(tmp_path / "gone"))
-    assert "gone is not a folder" in _one_line(vetrina("search", "hat"))
+    assert "gone is not a folder" in vetrina("search", "hat").one_line()
     monkeypatch.chdir(built)  # a shop where one stands goes before the variable
     assert vetrina("search", "hat").code == 0
     monkeypatch.delenv("VETRINA_SHOP")
@@ -298,8 +264,8 @@ def test_the_shop_is_found(built: Path, vetrina: Vetrina, tmp_path: Path, monkey
     for name in ("one", "two"):
         shutil.copy(built / "shop.toml", tmp_path / name)
     monkeypatch.chdir(tmp_path)
-    assert "2 shops here: one, two" in _one_line(vetrina("search", "hat"))
-    assert "not a folder" in _one_line(vetrina("build", "three", "--no-measure"))
+    assert "2 shops here: one, two" in vetrina("search", "hat").one_line()
+    assert "not a folder" in vetrina("build", "three", "--no-measure").one_line()
 
 
 # --- building and snapshots ---------------------------------------------------
@@ -332,7 +298,7 @@ def test_a_flipped_byte_is_refused_and_rollback_works(shop: Path, vetrina: Vetri
     content = bytearray(damaged.read_bytes())
     content[len(content) // 2] ^= 1
     damaged.write_bytes(bytes(content))
-    line = _one_line(vetrina("search", "hat", "--shop", shop))
+    line = vetrina("search", "hat", "--shop", shop).one_line()
     assert "items.parquet" in line
     assert "roll back" in line
     checked = vetrina("snapshots", shop, "--verify")
@@ -341,17 +307,17 @@ def test_a_flipped_byte_is_refused_and_rollback_works(shop: Path, vetrina: Vetri
     assert "whole" in checked.out
     assert vetrina("rollback", shop, "--json").json() == {"current": listed[0]["name"], "before": listed[1]["name"]}
     assert vetrina("search", "hat", "--shop", shop).code == 0
-    assert "nothing to roll back to" in _one_line(vetrina("rollback", shop))
-    assert "checksum" in _one_line(vetrina("rollback", shop, "--to", listed[1]["name"]))
+    assert "nothing to roll back to" in vetrina("rollback", shop).one_line()
+    assert "checksum" in vetrina("rollback", shop, "--to", listed[1]["name"]).one_line()
 
 
 def test_without_a_snapshot_one_is_told_how_to_make_it(vetrina: Vetrina, tmp_path: Path) -> None:
     products = write_products(tmp_path, photos=False)
     assert vetrina("init", tmp_path / "new", "--items", products).code == 0
-    assert "vetrina build" in _one_line(vetrina("search", "hat", "--shop", tmp_path / "new"))
+    assert "vetrina build" in vetrina("search", "hat", "--shop", tmp_path / "new").one_line()
     assert "vetrina build" in vetrina("snapshots", tmp_path / "new").out
     assert vetrina("snapshots", tmp_path / "new", "--json").json() == []
-    assert "rollback" not in _one_line(vetrina("rollback", tmp_path / "new"))
+    assert "rollback" not in vetrina("rollback", tmp_path / "new").one_line()
 
 
 # --- shoppers -----------------------------------------------------------------
@@ -382,7 +348,7 @@ def test_a_wrong_event_records_none(
         ('{"shopper": "new", "kind": "click", "item": "p00", "time": 1700000000000}', "divide by 1000"),
     ):
         clicks.write_text(f"{good}\n{bad}\n", encoding="utf-8")
-        assert said in _one_line(vetrina("events", clicks, "--shop", shop))
+        assert said in vetrina("events", clicks, "--shop", shop).one_line()
     assert vetrina("recommend", "--shopper", "new", "--shop", shop, "--json").json()["personal"] is False
     with clicks.open("w", encoding="utf-8") as file:
         file.write(good)
@@ -451,91 +417,5 @@ def test_a_port_in_use_is_said_in_one_line(built: Path, vetrina: Vetrina) -> Non
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        line = _one_line(vetrina("serve", built, "--port", taken.getsockname()[1]))
+        line = vetrina("serve", built, "--port", taken.getsockname()[1]).one_line()
     assert "--port" in line
-
-
-def test_a_bug_is_one_line_that_names_the_traceback(
-    vetrina: Vetrina, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(given: object) -> None:
-        raise ZeroDivisionError("by\nzero")
-
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.setattr("vetrina.cli.asking.open_shop", broken)
-    line = _one_line(vetrina("search", "x"), 70)
-    assert "ZeroDivisionError: by zero" in line
-    (log,) = (tmp_path / "vetrina").iterdir()
-    assert str(log) in line
-    assert "Traceback" in log.read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize(
-    ("error", "code", "said"),
-    [
-        (PermissionError(13, "Permission denied", "data"), 1, "data: Permission denied"),
-        (OSError(28, "No space left on device"), 1, "No space left"),
-        (MemoryError(), 1, "memory"),
-        (KeyboardInterrupt(), 130, ""),
-    ],
-)
-def test_what_the_machine_refuses_is_no_bug(
-    vetrina: Vetrina, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, said: str
-) -> None:
-    def refused(given: object) -> None:
-        raise error
-
-    monkeypatch.setattr("vetrina.cli.asking.open_shop", refused)
-    done = vetrina("search", "x")
-    assert done.code == code
-    assert said in done.err
-    assert "bug" not in done.err
-
-
-def test_a_reader_that_goes_away_is_no_error() -> None:
-    command = [sys.executable, "-m", "vetrina", "--help"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        process.stdout.close()
-        assert process.stderr.read() == b""
-        assert process.wait(timeout=30) == 141
-
-
-def test_help_and_version(vetrina: Vetrina) -> None:
-    from vetrina import __version__
-
-    assert vetrina("--version").out.strip() == __version__
-    assert "search" in vetrina("--help").out
-    assert vetrina().out == vetrina("--help").out
-    for name in get_command(app).commands:  # type: ignore[attr-defined]
-        done = vetrina(name, "--help")
-        assert (done.code, done.err) == (0, ""), name
-
-
-def test_bars_show_what_is_done(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    with shown_progress() as progress:
-        with progress.step("Encoding [text]", 2) as step:
-            step.advance()
-            step.advance()
-        with progress.step("Learning"):
-            progress.note("24 items")
-    out, err = capfd.readouterr()
-    assert out == ""
-    for shown in ("Encoding [text]", "2/2", "1/1", "24 items"):
-        assert shown in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", err)
-
-
-def test_the_page_of_commands_holds_every_command_and_option() -> None:
-    import references
-
-    page = references.cli_page()
-    parts = dict(re.findall(r"^## `vetrina (\w+)`\n((?:(?!^## ).*\n?)*)", page, flags=re.MULTILINE))
-    commands = get_command(app).commands  # type: ignore[attr-defined]
-    assert set(parts) == set(commands)
-    for name, command in commands.items():
-        assert command.help, name
-        for parameter in command.params:
-            assert parameter.help, f"{name} {parameter.name}"
-            assert parameter.help.split("\n")[0].rstrip(".") in parts[name], f"{name} {parameter.name}"

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
-from serve_shop import Server, built_shop, serving
+from serve_shop import Server, copy_of_shop, serving
 
 pytestmark = pytest.mark.browser
 
@@ -37,12 +37,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    built = built_shop(tmp_path_factory)
-    copy = built.with_name("storefront")
-    shutil.copytree(built, copy)
-    with serving(copy) as running:
+    with copy_of_shop(tmp_path_factory, "storefront") as copy, serving(copy) as running:
         yield running
-    shutil.rmtree(copy)
 
 
 @pytest.fixture(scope="module")

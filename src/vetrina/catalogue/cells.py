@@ -119,11 +119,11 @@ def plausible_unit(values: pl.Series) -> str | None:
     """The unit in which most of the numbers are times between 1990 and 2100, if there is one."""
     known = values.drop_nulls()
     shares = {
-        unit: (known / scale).is_between(_EARLIEST, _LATEST, closed="left").mean() or 0.0
+        unit: (known / scale).is_between(_EARLIEST, _LATEST, closed="left").sum() / max(len(known), 1)
         for unit, (scale, _) in _UNITS.items()
     }
-    best = max(shares, key=lambda unit: float(shares[unit]))  # type: ignore[arg-type]
-    return best if float(shares[best]) > 0.5 else None  # type: ignore[arg-type]
+    best = max(shares, key=lambda unit: shares[unit])
+    return best if shares[best] > 0.5 else None
 
 
 def epoch_seconds(cells: pl.Series, time_format: str = "auto") -> tuple[pl.Series, pl.Series]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from vetrina.catalogue.cells import booleans, column_words, epoch_seconds, numbers
@@ -317,7 +318,7 @@ def _like_cents(cells: pl.Series) -> bool:
     price = numbers(cells).drop_nulls()
     whole = len(price) > 0 and bool((price == price.round()).all())
     # "39.00" is a price in whole units, written with its cents.
-    return whole and float(price.median() or 0) >= 200 and not cells.str.contains(r"[.,]\d\d\D*$").any()  # type: ignore[arg-type]
+    return whole and float(np.median(price.to_numpy())) >= 200 and not cells.str.contains(r"[.,]\d\d\D*$").any()
 
 
 def _rating_range(cells: pl.Series) -> tuple[float, float]:

@@ -257,14 +257,16 @@ def _scale(rating: pl.Series) -> float:
     """
     known = rating.drop_nulls()
     spare = max(1, len(known) // 100) if len(known) >= 20 else 0
-    return next((top for top in _SCALES if int((known > top).sum()) <= spare), float(known.max() or 1.0))  # type: ignore[arg-type]
+    return next(
+        (top for top in _SCALES if int((known > top).sum()) <= spare), float(np.max(known.to_numpy(), initial=1.0))
+    )
 
 
 def _verdicts(frame: pl.DataFrame, liked_from: float | None, notes: list[str]) -> pl.DataFrame:
     """With ``__gain`` (how much it was liked) and ``__taste`` (0 to 1)."""
     top = _scale(frame["__rating"])
     limit = _LIKED * top if liked_from is None else liked_from
-    highest = max(float(frame["__label"].max() or 0), 1.0)  # type: ignore[arg-type]
+    highest = float(np.max(frame["__label"].drop_nulls().to_numpy(), initial=1.0))
     by_label = int(frame["__label"].is_not_null().sum())
     if by_label:
         notes.append(f"{by_label:,} rows have a label, which says what was liked: above 0.")

@@ -129,7 +129,7 @@ def _lines(file: Path, recipe: Recipe, ranked: pl.DataFrame, measured: Table | N
     for user in data.users[:_SHOWN]:
         lines += ["", f"{user}:"]
         own = ranked.filter(ranked["user_id"] == user)
-        width = int(own["item_id"].str.len_chars().max() or 0)  # type: ignore[arg-type]  # of lengths it is an int
+        width = max(map(len, own["item_id"]), default=0)
         for _, place, item, score, verdict in own.iter_rows():
             lines.append(
                 f"  {place:>3}. {item:<{width}}  {score:8.3f}  {verdict or '':<9}  {texts[item][:60]}".rstrip()

@@ -193,18 +193,11 @@ class EventLog:
         offsets = np.concatenate([[0], np.cumsum(low - begin)]).astype(np.int64)
         flat = np.repeat(begin - offsets[:-1], np.diff(offsets)) + np.arange(offsets[-1])
         rows = order[flat]
-        return Windows(
-            offsets=offsets,
-            item=self.item[rows],
-            kind=self.kind[rows],
-            time=self.time[rows],
-            price=self.price[rows],
-            quantity=self.quantity[rows],
-            rating=self.rating[rows],
-        )
+        return Windows(offsets=offsets, **{name: getattr(self, name)[rows] for name in _WINDOW_ARRAYS})
 
 
 _ARRAYS = ("time", "shopper", "kind", "item", "query", "request", "position", "price", "quantity", "rating")
+_WINDOW_ARRAYS = ("item", "kind", "time", "price", "quantity", "rating")
 
 
 def _encode(column: pl.Series) -> tuple[list[str], npt.NDArray[np.int32]]:
@@ -263,17 +256,13 @@ class Windows:
 
     def slice(self, start: int, stop: int) -> Windows:
         """The windows of shoppers ``start:stop`` of the batch."""
-        low, high = self.offsets[start], self.offsets[stop]
-        flat = slice(int(low), int(high))
-        return Windows(
-            offsets=self.offsets[start : stop + 1] - low,
-            item=self.item[flat],
-            kind=self.kind[flat],
-            time=self.time[flat],
-            price=self.price[flat],
-            quantity=self.quantity[flat],
-            rating=self.rating[flat],
-        )
+        events = np.arange(self.offsets[start], self.offsets[stop])
+        return self.gather(events, np.diff(self.offsets[start : stop + 1]))
+
+    def gather(self, events: npt.NDArray[np.integer], sizes: Ints) -> Windows:
+        """Windows of the chosen ``events``, in their order: ``sizes`` says how many each shopper has."""
+        columns = {name: getattr(self, name)[events] for name in _WINDOW_ARRAYS}
+        return Windows(offsets=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64), **columns)
 
     def weighted(self, weights: npt.NDArray[np.floating], n_items: int) -> sparse.csr_array:
         """Sum of ``weights`` (one per event) by shopper and item: sparse, shape (batch, n_items)."""

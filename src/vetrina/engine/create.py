@@ -281,8 +281,8 @@ def _item_options(items: pl.DataFrame, photos: str) -> dict[str, Any]:
 def _event_options(events: pl.DataFrame) -> dict[str, Any]:
     options: dict[str, Any] = {column: column for column in EVENT_COLUMNS if _says_something(events[column])}
     if "rating" in options:
-        low, high = events["rating"].min(), events["rating"].max()
-        options["rating_min"], options["rating_max"] = min(1.0, float(low)), max(5.0, float(high))  # type: ignore[arg-type]
+        ratings = events["rating"].drop_nulls().to_numpy()
+        options["rating_min"], options["rating_max"] = min(1.0, float(ratings.min())), max(5.0, float(ratings.max()))
     needed = {column: column for column in ("time", "shopper", "item", "kind")}
     return {**options, **needed, "file": "source/events.parquet", "time_format": "s"}
 

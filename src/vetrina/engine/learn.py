@@ -183,16 +183,7 @@ def spoken(replay: Replay, items: Items, seed: int) -> Replay:
 def _forgotten(windows: Windows, whose: npt.NDArray[np.bool_]) -> Windows:
     """The same windows, those of ``whose`` empty."""
     sizes = np.where(whose, 0, np.diff(windows.offsets))
-    kept = ~whose[windows.row]
-    return Windows(
-        offsets=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
-        item=windows.item[kept],
-        kind=windows.kind[kept],
-        time=windows.time[kept],
-        price=windows.price[kept],
-        quantity=windows.quantity[kept],
-        rating=windows.rating[kept],
-    )
+    return windows.gather(np.flatnonzero(~whose[windows.row]), sizes)
 
 
 def _training_start(log: EventLog, config: RankConfig) -> int:

@@ -71,19 +71,15 @@ class Replay(NamedTuple):
         windows = self.requests.windows
         sizes = np.diff(windows.offsets)[rows]
         offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        flat = np.repeat(windows.offsets[rows] - offsets[:-1], sizes) + np.arange(offsets[-1])
-        columns = {name: getattr(windows, name)[flat] for name in _WINDOW_COLUMNS}
+        events = np.repeat(windows.offsets[rows] - offsets[:-1], sizes) + np.arange(offsets[-1])
         requests = replace(
             self.requests,
-            windows=replace(windows, offsets=offsets, **columns),
+            windows=windows.gather(events, sizes),
             queries=[self.requests.queries[row] for row in rows],
             now=self.requests.now[rows],
             query_vectors={name: vectors[rows] for name, vectors in self.requests.query_vectors.items()},
         )
         return Replay(requests, self.truth.take(rows), self.shopper[rows])
-
-
-_WINDOW_COLUMNS = ("item", "kind", "time", "price", "quantity", "rating")
 
 
 def requests_from_log(
