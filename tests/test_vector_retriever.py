@@ -10,22 +10,17 @@ import numpy.typing as npt
 import polars as pl
 import pytest
 
+from planted import asked, nothing
 from vetrina.core import (
-    DAY,
-    EVENT_COLUMNS,
     EventKind,
-    EventLog,
     ItemList,
     Items,
     Query,
-    Requests,
-    Windows,
     component_class,
 )
 from vetrina.core.errors import NotFitted
 from vetrina.retrieve.vector import PhotoVector, TextVector, Vector
 
-NOW = 1_700_000_000
 N = 60
 
 Floats = npt.NDArray[np.float32]
@@ -41,31 +36,6 @@ def catalogue(n: int = N, dim: int = 8, seed: int = 0) -> Items:
     vectors = {name: unit(rng.normal(size=(n, dim))) for name in ("fused", "text", "photo")}
     vectors["photo"][::3] = 0  # every third has no photo
     return Items(pl.DataFrame({"item": [str(row) for row in range(n)]}), vectors)
-
-
-def nothing(items: Items) -> EventLog:
-    return EventLog.from_table(pl.DataFrame(schema=EVENT_COLUMNS), items)
-
-
-def asked(
-    histories: list[list[tuple[int, EventKind, float]]],
-    queries: list[Query] | None = None,
-    vectors: dict[str, Floats] | None = None,
-) -> Requests:
-    """Requests whose windows are (item, kind, age in days)."""
-    flat = [event for history in histories for event in history]
-    none = np.full(len(flat), np.nan, dtype=np.float32)
-    windows = Windows(
-        offsets=np.cumsum([0, *map(len, histories)]).astype(np.int64),
-        item=np.array([item for item, _, _ in flat], dtype=np.int32),
-        kind=np.array([kind for _, kind, _ in flat], dtype=np.int8),
-        time=np.array([NOW - int(age * DAY) for _, _, age in flat], dtype=np.int64),
-        price=none,
-        quantity=none,
-        rating=none,
-    )
-    n = len(histories)
-    return Requests(windows, queries or [Query()] * n, np.full(n, NOW, dtype=np.int64), vectors or {})
 
 
 def literal(items: Items, modality: str, sought: Floats, k: int, allowed: set[int], leave: int = -1) -> list[int]:

@@ -106,26 +106,26 @@ class Engine:
         The log teaches the ranker what people choose, which for want of anything like it would be
         what is popular; who asks for similar products asks for similar products.
         """
-        names = self.feature_names
-        empty = TrainingRows(
-            np.empty((0, len(names)), np.float32), np.empty(0, np.float32), np.empty(0, np.int64), names
-        )
-        return MatchScore(weights=_LIKENESS).fit(empty)
+        return MatchScore(weights=_LIKENESS).fit(TrainingRows.none(self.feature_names))
 
     def score(self, requests: Requests, lists: ItemList, features: Floats) -> Floats:
         """Score of every row by the ranker that is for its request: float32 of shape (n_rows,)."""
-        scores = self.ranker.score(features)
         like = self._asks_like(requests, lists)
-        if like.any():
-            scores[like] = self.likeness.score(features[like])
+        if not like.any():
+            return self.ranker.score(features)
+        scores = np.empty(len(features), dtype=np.float32)
+        for ranker, rows in ((self.likeness, like), (self.ranker, ~like)):
+            scores[rows] = ranker.score(features[rows])
         return scores
 
     def contributions(self, requests: Requests, lists: ItemList, features: Floats) -> Floats:
         """Each feature's share of :meth:`score`, and what is common: float32 of shape (n_rows, n_features + 1)."""
-        shares = self.ranker.contributions(features)
         like = self._asks_like(requests, lists)
-        if like.any():
-            shares[like] = self.likeness.contributions(features[like])
+        if not like.any():
+            return self.ranker.contributions(features)
+        shares = np.empty((len(features), features.shape[1] + 1), dtype=np.float32)
+        for ranker, rows in ((self.likeness, like), (self.ranker, ~like)):
+            shares[rows] = ranker.contributions(features[rows])
         return shares
 
     def _asks_like(self, requests: Requests, lists: ItemList) -> npt.NDArray[np.bool_]:

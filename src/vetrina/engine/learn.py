@@ -111,10 +111,7 @@ def fit_stages(items: Items, log: EventLog, config: ShopConfig, encoders: Mappin
         ranker=MatchScore(),
         policy=config.policy,
     )
-    empty = TrainingRows(
-        np.empty((0, 0), np.float32), np.empty(0, np.float32), np.empty(0, np.int64), engine.feature_names
-    )
-    return replace(engine, ranker=MatchScore().fit(empty))
+    return replace(engine, ranker=MatchScore().fit(TrainingRows.none(engine.feature_names)))
 
 
 def _usable(source: str, items: Items) -> bool:
@@ -276,9 +273,7 @@ def _sample(
 
 def _concatenate(rows: list[TrainingRows], names: list[str]) -> TrainingRows:
     if not rows:
-        return TrainingRows(
-            np.empty((0, len(names)), np.float32), np.empty(0, np.float32), np.empty(0, np.int64), names
-        )
+        return TrainingRows.none(names)
     return TrainingRows(
         np.concatenate([part.features for part in rows]),
         np.concatenate([part.gain for part in rows]),

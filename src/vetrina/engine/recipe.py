@@ -409,9 +409,7 @@ def _training_rows(data: Interactions, held: Held, items: Items, config: RecipeC
             gains.append(verdict[users].toarray()[chosen])
             sizes.append(chosen.sum(axis=1))
     if not features:
-        return TrainingRows(
-            np.empty((0, len(names)), np.float32), np.empty(0, np.float32), np.empty(0, np.int64), names
-        )
+        return TrainingRows.none(names)
     return TrainingRows(
         np.concatenate(features),
         np.concatenate(gains).astype(np.float32),

@@ -36,6 +36,12 @@ class TrainingRows:
     sizes: npt.NDArray[np.int64]
     names: Sequence[str]
 
+    @classmethod
+    def none(cls, names: Sequence[str]) -> Self:
+        """No rows of features with these ``names``."""
+        nothing = np.empty((0, len(names)), dtype=np.float32)
+        return cls(nothing, np.empty(0, dtype=np.float32), np.empty(0, dtype=np.int64), names)
+
 
 class Ranker(Component):
     """Orders candidates by their features."""
