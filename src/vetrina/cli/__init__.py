@@ -18,7 +18,7 @@ from typing import Annotated
 
 import typer
 
-from vetrina.cli import asking, making, tending
+from vetrina.cli import asking, evaluating, making, tending
 from vetrina.cli.demo import demo
 from vetrina.cli.recipe import rank
 from vetrina.cli.show import one_line
@@ -58,7 +58,7 @@ for command in (
     making.init,
     making.ingest,
     making.build,
-    making.evaluate,
+    evaluating.evaluate,
     tending.serve,
     asking.search,
     asking.recommend,

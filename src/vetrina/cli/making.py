@@ -1,4 +1,4 @@
-"""The commands that make: init, ingest, build, evaluate, rollback, snapshots."""
+"""The commands that make: init, ingest, build, rollback, snapshots."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vetrina.engine.flow import Measure
     from vetrina.engine.shop import Shop
 
-__all__ = ["build", "evaluate", "ingest", "init", "rollback", "snapshots"]
+__all__ = ["build", "ingest", "init", "rollback", "snapshots"]
 
 _REASONS_SHOWN = 5
 _VALUE_SHOWN = 30
@@ -122,22 +122,6 @@ def _measured(table: dict[str, Any]) -> str:
         f"Measured: {table['title']}: {metric} {ours:.3f} on {table['n']:,} requests; "
         f"the best baseline, {best}, {figures[best]:.3f}."
     )
-
-
-def evaluate(shop: ShopArgument = None, quiet: Quiet = False, as_json: Json = False) -> None:
-    """Compare the engine with the usual baselines.
-
-    Each learns from what was before the last days of the log, and is measured on them.
-    """
-    from vetrina.evaluate.experiment import evaluate_shop
-
-    opened = open_shop(shop)
-    with shown_progress(quiet) as progress:
-        tables = evaluate_shop(opened, progress)
-    if as_json:
-        print_json([table.as_dict() for table in tables])
-    else:
-        typer.echo("\n\n".join(table.text() for table in tables))
 
 
 def rollback(
