@@ -2,9 +2,9 @@
 
 from vetrina.evaluate.baselines import ALS, BM25, Baseline, ItemKNN, OwnFrequency, Popularity
 from vetrina.evaluate.metrics import METRICS, Scores, measure
-from vetrina.evaluate.significance import Interval, bootstrap, bootstrap_difference, bootstrap_mean
+from vetrina.evaluate.significance import Interval, bootstrap, bootstrap_difference, bootstrap_mean, holm
 from vetrina.evaluate.splits import Split, split_at_random, split_by_shopper, split_by_time
-from vetrina.evaluate.tables import Row, Table, compare
+from vetrina.evaluate.tables import Row, Table, compare, corrected
 from vetrina.evaluate.tuning import Tuned, tune
 
 __all__ = [
@@ -25,6 +25,8 @@ __all__ = [
     "bootstrap_difference",
     "bootstrap_mean",
     "compare",
+    "corrected",
+    "holm",
     "measure",
     "split_at_random",
     "split_by_shopper",

@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from vetrina.core.errors import ConfigError, DataError
 
-__all__ = ["Interval", "bootstrap", "bootstrap_difference", "bootstrap_mean"]
+__all__ = ["Interval", "bootstrap", "bootstrap_difference", "bootstrap_mean", "holm"]
 
 Floats = npt.NDArray[np.float64]
 Seed = int | np.random.Generator | None
@@ -185,6 +185,36 @@ def bootstrap(
         Interval(float(mean), float(mean + down), float(mean + up), n, n_clusters, float(p))
         for mean, down, up, p in zip(means, low, high, p_values, strict=True)
     ]
+
+
+def holm(p_values: npt.NDArray[np.floating]) -> Floats:
+    """P-values of many tests, corrected so that the chance of any false alarm among them keeps its level.
+
+    The smallest is multiplied by the number of tests, the next by one less, and so on; none
+    becomes smaller than one before it, nor larger than 1. Nothing is assumed of how the
+    tests hang together. Source: S. Holm, A Simple Sequentially Rejective Multiple Test
+    Procedure (Scandinavian Journal of Statistics 1979).
+
+    Parameters
+    ----------
+    p_values : float of shape (n,)
+        NaN is no test: it is not counted, and stays NaN.
+
+    Returns
+    -------
+    float64 of shape (n,)
+
+    Examples
+    --------
+    >>> holm(np.array([0.01, 0.04, 0.03])).round(6).tolist()
+    [0.03, 0.06, 0.06]
+    """
+    given = np.asarray(p_values, dtype=np.float64)
+    adjusted = np.full(len(given), np.nan)
+    order = np.argsort(given)[: int(np.isfinite(given).sum())]  # NaN comes last
+    factors = np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(given[order] * factors), 1.0)
+    return adjusted
 
 
 _TINY = 1e-12  # a mean of exact zeros may come out a rounding error away from 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from vetrina.core.errors import ConfigError, DataError, nearest
 from vetrina.evaluate.metrics import Scores
-from vetrina.evaluate.significance import Interval, bootstrap
+from vetrina.evaluate.significance import Interval, bootstrap, holm
 
-__all__ = ["ENGINE", "SHOWN", "K", "Row", "Table", "compare"]
+__all__ = ["ENGINE", "SHOWN", "K", "Row", "Table", "compare", "corrected"]
 
 #: Our own row in a table.
 ENGINE = "Vetrina"
@@ -35,11 +35,15 @@ class Row:
         By metric.
     lead : dict of str to Interval, or None
         The reference minus this system, request by request; None for the reference itself.
+    adjusted: dict of str to float, or None
+        The p-values of the lead after Holm's correction for every lead of the table; see
+        :func:`corrected`.
     """
 
     system: str
     values: dict[str, Interval]
     lead: dict[str, Interval] | None = None
+    adjusted: dict[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Table:
     ----------
     title : str
     metrics : tuple of str
-        The first is shown with its interval and the reference's lead.
+        The first is shown with its interval and the reference's lead; the others by their mean.
     rows : tuple of Row
     reference : str
         The system whose lead over the others is shown; "" for none.
@@ -64,6 +68,13 @@ class Table:
         Whether the split lets training see the test.
     notes : tuple of str
         What to bear in mind; one line each below the table.
+    sampled : int
+        Among how many drawn candidates the right items were ranked; 0 for the whole catalogue.
+    every_interval : bool
+        Show every metric with its interval, and with the lead where there is a reference: in
+        blocks, one below the other.
+    decimals : int
+        Of numbers below 10; larger ones have fewer.
     """
 
     title: str
@@ -76,6 +87,9 @@ class Table:
     simulated: bool = False
     leaks: bool = False
     notes: tuple[str, ...] = ()
+    sampled: int = 0
+    every_interval: bool = False
+    decimals: int = 3
 
     @property
     def heading(self) -> str:
@@ -88,6 +102,8 @@ class Table:
             parts.append("SIMULATED shoppers")
         if self.leaks:
             parts.append("LEAKS: training saw the test, figures are too high")
+        if self.sampled:
+            parts.append(f"SAMPLED: ranked among {self.sampled:,} drawn candidates, figures are too high")
         return f"{self.title} ({'; '.join(parts)})"
 
     @property
@@ -96,44 +112,94 @@ class Table:
         cuts = {name.partition("@")[2] for name in self.metrics}
         return cuts.pop() if len(cuts) == 1 else ""
 
+    @property
+    def n_comparisons(self) -> int:
+        """For how many tests the shown p-values are corrected; 0 where they are not."""
+        return sum(not math.isnan(p) for row in self.rows for p in (row.adjusted or {}).values())
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """The notes, and what was done to the p-values: the lines below the table."""
+        if self.n_comparisons < 2:
+            return self.notes
+        of = f"{len(self.metrics)} metrics" if len(self.metrics) > 1 else "the metric"
+        return (*self.notes, f"p: corrected by Holm for all {self.n_comparisons} leads of the table, in {of}")
+
     def as_dict(self) -> dict[str, Any]:
         """As plain data for JSON; what is not a number is None."""
         return plain(asdict(self))  # type: ignore[no-any-return]
 
     def text(self) -> str:
         """Aligned columns under the heading."""
-        header, body = self._cells()
+        header, body = self.cells()
         widths = [max(len(row[column]) for row in [header, *body]) for column in range(len(header))]
         lines = [self._line(row, widths) for row in [header, ["-" * width for width in widths], *body]]
-        return "\n".join([self.heading, *lines, *(f"  {note}" for note in self.notes)])
+        return "\n".join([self.heading, *lines, *(f"  {remark}" for remark in self.remarks)])
 
     def markdown(self) -> str:
         """The same as a Markdown table."""
-        header, body = self._cells()
+        header, body = self.cells()
         rules = [":--", *["--:"] * (len(header) - 1)]
         rows = [[cell.replace("|", "\\|") for cell in row] for row in [header, rules, *body]]
         lines = ["| " + " | ".join(row) + " |" for row in rows]
-        return "\n".join([f"**{self.heading}**", "", *lines, *(f"\n{note}" for note in self.notes)])
+        return "\n".join([f"**{self.heading}**", "", *lines, *(f"\n{remark}" for remark in self.remarks)])
+
+    def cells(self) -> tuple[list[str], list[list[str]]]:
+        """(header, rows) as they are printed: the first column is words, the others numbers."""
+        if self.every_interval and self.reference and len(self.metrics) > 1:
+            header = ["system", "metric", "value", *self._titles("")[1:]]
+            blocks = [
+                [row.system, name, *self._measured(row, metric)]
+                for metric, name in zip(self.metrics, self._names, strict=True)
+                for row in self.rows
+            ]
+            return header, blocks
+        whole = len(self.metrics) if self.every_interval else 1
+        header = ["system", *(title for name in self._names[:whole] for title in self._titles(name))]
+        body = [
+            [row.system, *(cell for metric in self.metrics[:whole] for cell in self._measured(row, metric))]
+            + [self._number(row.values[metric].mean) for metric in self.metrics[whole:]]
+            for row in self.rows
+        ]
+        return [*header, *self._names[whole:]], body
+
+    @property
+    def _names(self) -> list[str]:
+        return [name.removesuffix(f"@{self._cut}") for name in self.metrics]
 
     @staticmethod
     def _line(row: Sequence[str], widths: Sequence[int]) -> str:
         cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
         return "  ".join(cells).rstrip()
 
-    def _cells(self) -> tuple[list[str], list[list[str]]]:
-        first, others = self.metrics[0], self.metrics[1:]
-        shown = [name.removesuffix(f"@{self._cut}") for name in self.metrics]
-        header = ["system", shown[0], "interval"]
+    def _titles(self, name: str) -> list[str]:
+        """Headings of the cells of one metric."""
+        if not self.reference:
+            return [name, "interval"]
+        return [name, "interval", f"{self.reference}’s lead", "interval", "p (Holm)" if self.n_comparisons > 1 else "p"]
+
+    def _measured(self, row: Row, metric: str) -> list[str]:
+        """Cells of one metric of one system."""
+        cells = [self._number(row.values[metric].mean), self._ends(row.values[metric])]
         if self.reference:
-            header += [f"{self.reference}’s lead", "interval", "p"]
-        body = []
-        for row in self.rows:
-            cells = [row.system, _number(row.values[first].mean), _ends(row.values[first])]
-            if self.reference:
-                lead = row.lead[first] if row.lead else None
-                cells += [_number(lead.mean, "+"), _ends(lead, "+"), _p(lead.p_value)] if lead else ["", "", ""]
-            body.append(cells + [_number(row.values[name].mean) for name in others])
-        return [*header, *shown[1:]], body
+            lead = row.lead[metric] if row.lead else None
+            if lead is None:
+                return [*cells, "", "", ""]
+            p_value = row.adjusted[metric] if row.adjusted else lead.p_value
+            cells += [self._number(lead.mean, "+"), self._ends(lead, "+"), _p(p_value)]
+        return cells
+
+    def _ends(self, interval: Interval, sign: str = "") -> str:
+        if math.isnan(interval.low):
+            return "–"
+        return f"[{self._number(interval.low, sign)}, {self._number(interval.high, sign)}]"
+
+    def _number(self, value: float, sign: str = "") -> str:
+        if math.isnan(value):
+            return "–"
+        size = abs(value)
+        decimals = self.decimals if size < 10 else min(self.decimals, 2) if size < 100 else 0
+        return f"{value:{sign},.{decimals}f}" if round(value, decimals) else f"{0:.{decimals}f}"
 
 
 def compare(
@@ -144,6 +210,7 @@ def compare(
     *,
     simulated: bool = False,
     leaks: bool = False,
+    sampled: int = 0,
     resamples: int = 10_000,
 ) -> Table:
     """Set systems that were measured on the same truth side by side.
@@ -158,8 +225,8 @@ def compare(
         are bootstrapped by shopper. Requests count as independent without it.
     reference : str
         The system whose lead over the others is to be shown; "" for none.
-    simulated, leaks : bool
-        Said in the heading.
+    simulated, leaks, sampled
+        As in :class:`Table`; said in the heading.
     resamples : int
         Of the bootstrap, shared by all intervals of the table; the seed is fixed.
 
@@ -202,24 +269,25 @@ def compare(
     intervals = iter(bootstrap(np.column_stack(columns), clusters, resamples=resamples))
     values = {name: {metric: next(intervals) for metric in metrics} for name in systems}
     leads = {name: {metric: next(intervals) for metric in metrics} for name in others}
-    rows = tuple(Row(name, values[name], leads.get(name)) for name in systems)
+    rows = corrected([Row(name, values[name], leads.get(name)) for name in systems])
     size = rows[0].values[metrics[0]]
     n_shoppers = None if shopper is None else size.n_clusters
-    return Table(
-        title, metrics, rows, reference, size.n, n_shoppers, first.n_left_out, simulated=simulated, leaks=leaks
-    )
+    marks = {"simulated": simulated, "leaks": leaks, "sampled": sampled}
+    return Table(title, metrics, rows, reference, size.n, n_shoppers, first.n_left_out, **marks)  # type: ignore[arg-type]
 
 
-def _number(value: float, sign: str = "") -> str:
-    if math.isnan(value):
-        return "–"
-    return f"{value:{sign}.3f}" if round(value, 3) else "0.000"
+def corrected(rows: Sequence[Row]) -> tuple[Row, ...]:
+    """The rows of a table with p-values adjusted for every lead in every metric (:func:`holm`).
 
-
-def _ends(interval: Interval, sign: str = "") -> str:
-    if math.isnan(interval.low):
-        return "–"
-    return f"[{_number(interval.low, sign)}, {_number(interval.high, sign)}]"
+    One of twenty true nulls has p < 0.05 by chance; after the correction the chance that
+    any of them has is at most 0.05.
+    """
+    tests = [(number, metric) for number, row in enumerate(rows) for metric in row.lead or {}]
+    adjusted = holm(np.array([(rows[number].lead or {})[metric].p_value for number, metric in tests]))
+    found: dict[int, dict[str, float]] = {}
+    for (number, metric), p_value in zip(tests, adjusted, strict=True):
+        found.setdefault(number, {})[metric] = float(p_value)
+    return tuple(replace(row, adjusted=found.get(number)) for number, row in enumerate(rows))
 
 
 def _p(value: float) -> str:
