@@ -214,6 +214,21 @@ def test_a_bad_cell_of_a_view_is_set_aside_and_the_view_kept(tmp_path: Path) -> 
     assert read.quarantine["column"].to_list() == ["price", "place"]
 
 
+def test_a_propensity_is_a_chance_above_zero(tmp_path: Path) -> None:
+    names, lines = "t,who,sku,place,chance\n", ["0.05", "1", "", "0", "1.5", "-0.1", "NaN", "often", "5e-324"]
+    (tmp_path / "e.csv").write_text(names + "".join(f"16000000{n:02d},bo,1,1,{one}\n" for n, one in enumerate(lines)))
+    mapping = EventMapping(
+        file="e.csv", time="t", shopper="who", item="sku", position="place", propensity="chance",
+        constant_kind="impression", max_bad_share=1.0,
+    )  # fmt: skip
+    read = read_events(mapping, tmp_path, CATALOGUE, lambda shoppers: shoppers)
+    assert read.table["propensity"].to_list() == [0.05, 1.0, *[None] * 6, 5e-324]  # the impressions stay
+    assert read.quarantine["value"].to_list() == ["0", "1.5", "-0.1", "NaN", "often"]
+    assert read.quarantine.unique("reason").select("column", "reason").rows() == [
+        ("chance", "not a number above zero and up to 1")
+    ]
+
+
 def test_quarantine_of_events_holds_no_shopper(tmp_path: Path) -> None:
     read = events(tmp_path, "1600000000,secret-ana,1\n1600000000,secret-ana,99,view,,,,,\n")
     assert read.quarantine.height == 2

@@ -142,11 +142,13 @@ def test_events_of_several_kinds() -> None:
         "visitorid": ["257597", "992329"],
         "event": ["addtocart", "transaction"],
         "itemid": ["355908", "248676"],
+        "propensity_score": ["0.05", "0.2"],
         "extra": ["", "x"],
     }
     mapping, notes = guess_event_mapping(table(columns))
     assert (mapping.time, mapping.shopper, mapping.item, mapping.kind) == ("timestamp", "visitorid", "itemid", "event")
     assert mapping.kinds == {"addtocart": "cart", "transaction": "purchase"}
+    assert mapping.propensity == "propensity_score"
     assert any("Not stored: extra" in note for note in notes)
 
 

@@ -71,7 +71,7 @@ def test_what_a_table_does_not_say_is_unknown() -> None:
     assert (log.shopper[0], log.item[0], log.request[0], log.position[0]) == (-1, -1, -1, 0)
     assert log.queries == ["hat"]
     assert log.price[0] == np.float32(2.5)
-    assert np.isnan([log.quantity[0], log.rating[0]]).all()
+    assert np.isnan([log.quantity[0], log.rating[0], log.propensity[0]]).all()
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,8 @@ def sessions() -> pl.DataFrame:
             rows.append((time + int(rng.integers(1, 600)), shopper, kind, f"p{item:02d}", query, f"r{number}", 1, 9.5))
     names = ["time", "shopper", "kind", "item", "query", "request", "position", "price"]
     table = pl.DataFrame(rows, schema={name: EVENT_COLUMNS[name] for name in names}, orient="row")
-    return table.with_columns(quantity=pl.lit(None, pl.Float64), rating=pl.lit(None, pl.Float64)).sort("time")
+    unknown = [pl.lit(None, EVENT_COLUMNS[name]).alias(name) for name in EVENT_COLUMNS if name not in names]
+    return table.with_columns(unknown).sort("time")
 
 
 EVENTS = sessions()

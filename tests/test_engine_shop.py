@@ -165,6 +165,8 @@ GOOD = {"shopper": "new", "kind": "click", "item": "p00"}
         ({**GOOD, "price": -1}, RequestError, r"events\[1\]\.price"),
         ({**GOOD, "quantity": 0}, RequestError, r"events\[1\]\.quantity"),
         ({**GOOD, "position": 0}, RequestError, r"events\[1\]\.position"),
+        ({**GOOD, "propensity": 0}, RequestError, r"events\[1\]\.propensity: .*greater than 0"),
+        ({**GOOD, "propensity": 1.01}, RequestError, r"events\[1\]\.propensity: .*less than or equal to 1"),
         ("click", RequestError, r"events\[1\]: an event is an object"),
         (None, RequestError, r"events\[1\]: an event is an object"),
     ],

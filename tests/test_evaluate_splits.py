@@ -38,6 +38,7 @@ def log_of(*events: Event, shoppers: int = 3) -> EventLog:
         price=numbers,
         quantity=numbers,
         rating=np.array([event.rating for event in events], dtype=np.float32),
+        propensity=numbers,
         shoppers=[f"shopper {number}" for number in range(shoppers)],
         queries=QUERIES,
         **codes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -166,6 +167,22 @@ def test_windows_outlive_the_store_that_wrote_them(tmp_path: Path) -> None:
     again = WindowStore(tmp_path / "shoppers.db")
     assert seen(again.windows(["ana"], ITEMS, 10)) == [1]
     again.close()
+
+
+def test_a_store_from_before_a_column_gets_it_and_keeps_what_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "shoppers.db"
+    first = WindowStore(path)
+    append(first, event("ana", "1", 1, position=3))
+    first.close()
+    with sqlite3.connect(path) as before:
+        before.execute("ALTER TABLE events DROP COLUMN propensity")
+    before.close()
+    with ThreadPoolExecutor(4) as pool:  # and of many that open it at once one adds the column
+        opened = list(pool.map(WindowStore, [path] * 4))
+    append(opened[0], event("ana", "2", 2, "impression", propensity=0.25))
+    known = opened[0].live_events().select("item", "position", "propensity").rows()
+    assert known == [("1", 3, None), ("2", None, 0.25)]
+    opened[0].close()
 
 
 def test_names_are_values_and_never_sql(store: WindowStore) -> None:

@@ -105,6 +105,16 @@ def test_events_of_one_list_hang_together(made: Simulation) -> None:
         assert (joined["time"] >= joined["time_before"]).all()  # null, and so not all, where nothing came before
 
 
+def test_the_chance_of_an_impression_is_known_where_the_list_is_in_random_order(made: Simulation) -> None:
+    events = made.events.join(made.requests.select("request", "shuffled"), on="request")
+    shown = events.filter(pl.col("kind") == "impression")
+    assert 0.1 < shown["shuffled"].mean() < 0.2  # type: ignore[operator]
+    assert shown.filter("shuffled")["propensity"].eq(1 / 20).all()
+    assert shown.filter(~pl.col("shuffled"))["propensity"].null_count() == shown.filter(~pl.col("shuffled")).height
+    others = events.filter(pl.col("kind") != "impression")
+    assert others["propensity"].null_count() == others.height
+
+
 def test_prices_are_the_catalogues(made: Simulation) -> None:
     acted = made.events.filter(pl.col("kind").is_in(["click", "cart", "purchase"]))
     price = acted.join(made.items.table.select("item", pl.col("price").alias("tag")), on="item")

@@ -152,6 +152,7 @@ def guess_event_mapping(table: Table, items: pl.DataFrame | None = None) -> tupl
         "query": pick.one("query"),
         "request": pick.one("request"),
         "position": pick.one("position", test=_numeric),
+        "propensity": pick.one("propensity", test=_numeric),
         "price": pick.one("price", test=_numeric),
         "quantity": pick.one("quantity", test=_numeric),
         "rating": pick.one("rating", test=_numeric),

@@ -216,16 +216,15 @@ def events_from_table(
             notes.append(f"{table.name}: ids in {source!r} end in .0 throughout; it was taken off.")
     parsed["time"], parsed["why"] = epoch_seconds(frame[mapping.time], mapping.time_format)
     parsed["kind"] = _kinds(frame, mapping)
-    for name in ("price", "quantity", "rating", "position"):
+    for name in ("price", "quantity", "rating", "position", "propensity"):
         source = getattr(mapping, name)
         parsed[name] = numbers(frame[source]) if source else _constant(frame, None).cast(pl.Float64)
     parsed["price"] = parsed["price"] / mapping.price_divisor
     frame = frame.with_columns(series.alias(f"__{name}") for name, series in parsed.items())
     frame = found.drop_rows(frame, _event_rules(mapping, items))
-    for name in ("price", "position"):
+    for name, low, high in (("price", 0, _LARGEST), ("position", 1, 2**31 - 1), ("propensity", 0, 1)):
         source = getattr(mapping, name)
         if source:
-            low, high = (0, _LARGEST) if name == "price" else (1, 2**31 - 1)
             values = frame[f"__{name}"]
             good = (values > 0) & values.is_between(low, high)
             found.cells(frame, source, ~good.fill_null(value=False), f"not a number above zero and up to {high:g}")
@@ -241,6 +240,7 @@ def events_from_table(
         price="__price",
         quantity="__quantity",
         rating="__rating",
+        propensity="__propensity",
     ).cast(EVENT_COLUMNS)  # type: ignore[arg-type]  # as above
     events = events.sort("time", maintain_order=True)
     found.check_share(mapping.max_bad_share, "[events]")

@@ -112,6 +112,7 @@ class EventMapping(Mapping):
     query: str = Field(default="", description="the words searched for")
     request: str = Field(default="", description="what ties together one search, session or basket")
     position: str = Field(default="", description="place in the list shown; 1 is the top")
+    propensity: str = Field(default="", description="the chance with which the item was put into that place")
     price: str = Field(default="", description="price of one piece")
     quantity: str = ""
     rating: str = ""

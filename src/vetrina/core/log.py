@@ -58,6 +58,7 @@ EVENT_COLUMNS: dict[str, pl.DataType] = {
     "price": pl.Float64(),
     "quantity": pl.Float64(),
     "rating": pl.Float64(),
+    "propensity": pl.Float64(),
 }
 
 
@@ -72,6 +73,8 @@ class EventLog:
     kind : int8, an :class:`EventKind`
     position : int32, 1 is the top of the list shown; 0 where unknown
     price, quantity, rating : float32, NaN where unknown
+    propensity : float32, NaN where unknown
+        Of an impression: the chance, in (0, 1], with which what made the list put this item into this position.
     shoppers, queries : the names behind the codes
     """
 
@@ -85,6 +88,7 @@ class EventLog:
     price: Floats
     quantity: Floats
     rating: Floats
+    propensity: Floats
     shoppers: Sequence[str]
     queries: Sequence[str]
 
@@ -107,6 +111,7 @@ class EventLog:
             price=events["price"].fill_null(np.nan).cast(pl.Float32).to_numpy(),
             quantity=events["quantity"].fill_null(np.nan).cast(pl.Float32).to_numpy(),
             rating=events["rating"].fill_null(np.nan).cast(pl.Float32).to_numpy(),
+            propensity=events["propensity"].fill_null(np.nan).cast(pl.Float32).to_numpy(),
             shoppers=shoppers,
             queries=queries,
         )
@@ -196,7 +201,7 @@ class EventLog:
         return Windows(offsets=offsets, **{name: getattr(self, name)[rows] for name in _WINDOW_ARRAYS})
 
 
-_ARRAYS = ("time", "shopper", "kind", "item", "query", "request", "position", "price", "quantity", "rating")
+_ARRAYS = tuple(EVENT_COLUMNS)
 _WINDOW_ARRAYS = ("item", "kind", "time", "price", "quantity", "rating")
 
 

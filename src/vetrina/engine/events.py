@@ -31,6 +31,9 @@ class Event(BaseModel):
     query: str | None = Field(default=None, max_length=512)
     request: str | None = Field(default=None, max_length=256, description="Ties one search or basket together.")
     position: int | None = Field(default=None, ge=1, le=2**31 - 1)
+    propensity: float | None = Field(
+        default=None, gt=0, le=1, description="The chance with which the item was put into that position."
+    )
     price: float | None = Field(default=None, ge=0, le=1e12)
     quantity: float | None = Field(default=None, gt=0, le=1e12)
     rating: float | None = Field(default=None, ge=1, le=5)

@@ -302,7 +302,8 @@ class Shop:
         ----------
         events : sequence of mappings
             ``shopper`` and ``kind``; ``item`` unless the kind is search; optionally ``time`` (epoch
-            seconds, default now), ``query``, ``request``, ``position``, ``price``, ``quantity``, ``rating``.
+            seconds, default now), ``query``, ``request``, ``position``, ``propensity``, ``price``, ``quantity``,
+            ``rating``.
 
         Raises
         ------

@@ -23,12 +23,13 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
     id INTEGER PRIMARY KEY,
     shopper TEXT NOT NULL, time INTEGER NOT NULL, kind TEXT NOT NULL, item TEXT, query TEXT, request TEXT,
-    position INTEGER, price REAL, quantity REAL, rating REAL,
+    position INTEGER, price REAL, quantity REAL, rating REAL, propensity REAL,
     live INTEGER NOT NULL  -- 1: recorded while serving; 0: copied from the shop's files
 );
 CREATE INDEX IF NOT EXISTS by_shopper ON events (shopper, time, id);
 CREATE INDEX IF NOT EXISTS by_live ON events (live, time);
 """
+_NEWER = {"propensity": "REAL"}  # not in files of the first version
 _COLUMNS = tuple(EVENT_COLUMNS)
 _INSERT = f"INSERT INTO events ({', '.join(_COLUMNS)}, live) VALUES ({', '.join('?' * len(_COLUMNS))}, ?)"
 # Only what says something of a taste enters a window: searches and impressions name no choice.
@@ -61,6 +62,7 @@ class WindowStore:
         self._local = threading.local()
         with self._connection() as connection:
             connection.executescript(_SCHEMA)
+            _add_new_columns(connection)
 
     def _connection(self) -> sqlite3.Connection:
         """One connection for each thread, as SQLite wants it."""
@@ -152,3 +154,16 @@ class WindowStore:
         """Erase events before a time (epoch seconds); return how many."""
         with self._connection() as connection:
             return connection.execute("DELETE FROM events WHERE time < ?", (before,)).rowcount
+
+
+def _add_new_columns(connection: sqlite3.Connection) -> None:
+    """Columns that came after a file was made; what is in it has them empty."""
+    if _missing(connection):
+        connection.execute("BEGIN IMMEDIATE")  # of two processes that open it at once, one adds them
+        for name in _missing(connection):
+            connection.execute(f"ALTER TABLE events ADD COLUMN {name} {_NEWER[name]}")
+
+
+def _missing(connection: sqlite3.Connection) -> list[str]:
+    known = {row[1] for row in connection.execute("PRAGMA table_info(events)")}
+    return [name for name in _NEWER if name not in known]

@@ -22,6 +22,8 @@ from vetrina.simulate.settings import SimulationConfig
 
 __all__ = ["Simulation", "simulate"]
 
+Ints = npt.NDArray[np.int64]
+
 _MODEL = (
     "P(click at position k) = k^-decay x (stray + (attraction - stray) x utility); "
     "utility = relevance(query, product) x taste(shopper, product); taste = logistic(base + section "
@@ -41,7 +43,8 @@ class Simulation:
         The catalogue with ``available_at`` filled in for what goes on sale during the period.
     events : DataFrame
         The columns of :data:`vetrina.core.EVENT_COLUMNS`, in order of time. Impressions, clicks, carts
-        and purchases carry the request and position of the list that they came from.
+        and purchases carry the request and position of the list that they came from. Impressions of lists
+        in random order carry a ``propensity``, the same for each item and position of a list.
     requests : DataFrame
         One row per list shown: request, time, shopper, query (null when browsing), shuffled.
     shoppers : DataFrame
@@ -287,6 +290,7 @@ def _tables(days: list[Day], items: Items, names: list[str], queries: list[str])
             "price": pl.Series(price).fill_nan(None),
             "quantity": pl.Series(quantity).fill_nan(None),
             "rating": pl.Series([None] * len(kind), dtype=pl.Float64),
+            "propensity": _propensity(kind, request, np.concatenate([day.shuffled for day in days])),
         },
         schema=EVENT_COLUMNS,
     )
@@ -301,6 +305,14 @@ def _tables(days: list[Day], items: Items, names: list[str], queries: list[str])
         }
     )
     return events, requests
+
+
+def _propensity(kind: Ints, request: Ints, shuffled: npt.NDArray[np.bool_]) -> pl.Series:
+    """The chance of each impression where it is known: 1 in as many as were shown, of lists in random order."""
+    impression = kind == EventKind.impression
+    shown = np.bincount(request[impression], minlength=len(shuffled))
+    known = impression & shuffled[request]
+    return pl.Series(np.where(known, 1 / np.maximum(shown[request], 1), np.nan)).fill_nan(None)
 
 
 def _names(names: pl.Series, codes: npt.NDArray[np.integer]) -> pl.Series:

@@ -118,7 +118,7 @@ def _one_a_product(events: pl.DataFrame) -> pl.DataFrame:
     return (
         events.group_by("request", "item", "shopper", maintain_order=True)
         .agg(
-            pl.col("time", "kind", "query", "position", "rating").first(),
+            pl.col("time", "kind", "query", "position", "rating", "propensity").first(),
             price=money / pl.col("quantity").sum(),
             quantity=pl.col("quantity").sum(),
         )
