@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -128,3 +129,53 @@ def test_another_seed_gives_another_forest_of_the_same_use() -> None:
     first, second = (LambdaMART(**SMALL, seed=seed).fit(rows) for seed in (0, 1))
     assert not np.array_equal(first.score(rows.features), second.score(rows.features))
     assert abs(reciprocal_rank(first, fresh) - reciprocal_rank(second, fresh)) < 0.1
+
+
+def written_out_ndcg(score: Floats, gain: Floats, k: int = 10) -> float:
+    """Of one request."""
+    discount = 1 / np.log2(np.arange(len(gain)) + 2) * (np.arange(len(gain)) < k)
+    return float((gain[np.argsort(-score)] * discount).sum() / (np.sort(gain)[::-1] * discount).sum())
+
+
+def test_the_training_curve_is_the_ndcg_of_the_rows_learned_from(ranker: LambdaMART) -> None:
+    rows = sample_rows()
+    (curve,) = ranker.curves_.values()
+    assert list(ranker.curves_) == ["ndcg@10 by trees"]
+    parts = np.split(np.arange(len(rows.gain)), np.cumsum(rows.sizes)[:-1])
+    answered = [part for part in parts if rows.gain[part].any()]
+    assert 0 < len(answered) < len(parts)  # a request of which nothing was chosen counts for nothing
+    staged = dict(ranker.staged(rows.features))
+    told = dict(curve)
+    assert {1, 30} <= set(told) & set(staged)
+    assert staged.keys() <= set(range(1, 31))
+    score = staged[30]
+    mean = np.mean([written_out_ndcg(score[part], rows.gain[part]) for part in answered])
+    assert told[30] == pytest.approx(mean, abs=1e-9)
+    assert told[30] > told[1]
+
+
+def test_the_last_stage_is_the_whole(ranker: LambdaMART) -> None:
+    features = sample_rows(seed=3).features
+    stages = list(ranker.staged(features))
+    assert [steps for steps, _ in stages] == sorted({steps for steps, _ in stages})
+    np.testing.assert_allclose(stages[-1][1], ranker.score(features), atol=1e-6)
+    one = ranker.booster_.predict(features, num_iteration=stages[2][0])
+    np.testing.assert_allclose(stages[2][1], one, atol=1e-6)
+    assert list(ranker.staged(features[:0])) == []
+
+
+def test_looking_at_the_curve_changes_no_tree(ranker: LambdaMART) -> None:
+    rows = sample_rows()
+    grades, label = np.unique(rows.gain, return_inverse=True)
+    parameters = {
+        "objective": "lambdarank", "label_gain": grades.tolist(), "lambdarank_truncation_level": 20, "num_leaves": 8,
+        "learning_rate": 0.06, "min_data_in_leaf": 5, "feature_fraction": 0.7, "lambda_l2": 5.0, "max_bin": 127,
+        "seed": 0, "num_threads": 1, "deterministic": True, "force_row_wise": True, "verbosity": -1,
+    }  # fmt: skip
+    plain = lgb.train(parameters, lgb.Dataset(rows.features, label=label, group=rows.sizes), 30)
+    np.testing.assert_array_equal(plain.predict(rows.features), ranker.booster_.predict(rows.features))
+
+
+def test_curves_are_saved_with_what_learned(ranker: LambdaMART, tmp_path: Path) -> None:
+    ranker.save(tmp_path)
+    assert LambdaMART.load(tmp_path).curves_ == ranker.curves_

@@ -123,3 +123,14 @@ def test_all_or_none_chosen_is_nothing_to_learn_from() -> None:
     for gain in (0, 1):
         with pytest.raises(DataError, match="nothing to learn"):
             Network().fit(TrainingRows(rows.features, np.full_like(rows.gain, gain), rows.sizes, rows.names))
+
+
+def test_the_training_curve_is_the_loss_and_falls() -> None:
+    rows = sample_rows()
+    network = Network(hidden=4, iterations=30, l2=0.01).fit(rows)
+    points = network.curves_["loss by iterations"]
+    assert [step for step, _ in points] == list(range(len(points)))
+    assert np.all(np.diff([loss for _, loss in points]) <= 0)
+    decay = 0.01 * (np.sum(network.weights_**2) + np.sum(network.out_[:-1] ** 2))
+    loss = binary_cross_entropy((rows.gain > 0).astype(float), network.chance(rows.features)) + decay
+    assert points[-1][1] == pytest.approx(loss, rel=1e-5)

@@ -8,7 +8,7 @@ through the same door, :func:`register`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -20,6 +20,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vetrina.core.errors import ConfigError, NotFitted, SnapshotError, nearest
+from vetrina.core.space import Space
 
 __all__ = ["Component", "Config", "component_class", "components", "create", "register"]
 
@@ -79,6 +80,9 @@ class Component:
     #: for training rows must be fitted on earlier events only, or it has seen the label).
     learns: ClassVar[Literal["items", "counts", "log"]] = "items"
     config_type: ClassVar[type[Config]] = Config
+    #: How learning went, for what learns in steps: (step, value) points by a name such as "loss by
+    #: iteration". Saved with the component; nothing is computed from it.
+    curves_: Mapping[str, Sequence[tuple[float, float]]] = {}
 
     def __init__(self, config: Config | None = None, **options: Any) -> None:
         self.config: Any = config or self.config_type.parse(options, f"{self.kind}.{self.name}")
@@ -103,6 +107,8 @@ class Component:
         (folder / "config.json").write_text(json.dumps(header, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         for key, value in self.arrays().items():
             np.save(folder / f"{key}.npy", value, allow_pickle=False)
+        if self.curves_:
+            (folder / "curves.json").write_text(json.dumps(dict(self.curves_)), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -111,6 +117,10 @@ class Component:
         component = cls(cls.config_type.parse(header["config"], f"{cls.kind}.{cls.name}"))
         for path in sorted(folder.glob("*.npy")):
             setattr(component, f"{path.stem}_", np.load(path, mmap_mode="r", allow_pickle=False))
+        curves = folder / "curves.json"
+        if curves.exists():
+            told = json.loads(curves.read_text(encoding="utf-8"))
+            component.curves_ = {name: [(x, y) for x, y in points] for name, points in told.items()}
         return component
 
 

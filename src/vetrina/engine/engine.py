@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ from vetrina.rank import FeatureFamily, MatchScore, Ranker, TrainingRows
 from vetrina.retrieve.base import Retriever
 from vetrina.retrieve.merge import add_scores, merge
 
-__all__ = ["Engine", "Part", "Ranked"]
+__all__ = ["Engine", "Gathered", "Part", "Ranked"]
 
 Floats = npt.NDArray[np.float32]
 Part = TypeVar("Part", Retriever, FeatureFamily)
@@ -31,6 +31,14 @@ _LIKENESS = {"like_fused": 1.0, "window_fused": 0.1}
 
 # Requests worked on at once: bounds memory to about this many times the catalogue.
 _CHUNK = 256
+
+
+class Gathered(NamedTuple):
+    """What is ready to be ordered: requests, their candidates, and the features of every row."""
+
+    requests: Requests
+    lists: ItemList
+    features: Floats
 
 
 @dataclass
@@ -144,21 +152,26 @@ class Engine:
         given : sequence of int32 arrays, optional
             Another engine's lists to order anew; the sources are then only asked for their scores.
         """
-        parts = [self._rank_chunk(*part, k) for part in _chunks(requests, given)]
+        parts = [self.order(part, k) for part in self.gather(requests, given)]
         return parts[0] if len(parts) == 1 else _join(parts)
 
-    def _rank_chunk(self, requests: Requests, given: Sequence[npt.NDArray[np.int32]] | None, k: int) -> Ranked:
-        requests = self.encode_queries(requests)
-        if given is None:
-            lists = self.candidates(requests)
-        else:
-            lists = ItemList.from_lists(list(given))
-            add_scores(self.sources, requests, lists)
-        features = self.compute_features(requests, lists)
-        lists.columns["score"] = self.score(requests, lists, features)
-        lists.columns["_row"] = np.arange(len(lists.item))
-        lists = finish(lists, self.items, self.policy, k)
-        return Ranked(lists, features[lists.columns.pop("_row")])
+    def gather(self, requests: Requests, given: Sequence[npt.NDArray[np.int32]] | None = None) -> Iterator[Gathered]:
+        """The first half of :meth:`rank`, some requests at a time: candidates and features, which no ranker changes."""
+        for part, lists_given in _chunks(requests, given):
+            asked = self.encode_queries(part)
+            if lists_given is None:
+                lists = self.candidates(asked)
+            else:
+                lists = ItemList.from_lists(list(lists_given))
+                add_scores(self.sources, asked, lists)
+            yield Gathered(asked, lists, self.compute_features(asked, lists))
+
+    def order(self, gathered: Gathered, k: int) -> Ranked:
+        """The second half of :meth:`rank`: scores, and what the shop imposes."""
+        requests, lists, features = gathered
+        columns = {"score": self.score(requests, lists, features), "_row": np.arange(len(lists.item))}
+        ordered = finish(replace(lists, columns={**lists.columns, **columns}), self.items, self.policy, k)
+        return Ranked(ordered, features[ordered.columns.pop("_row")])
 
     def observe(self, log: EventLog) -> Engine:
         """The same engine with its counts brought up to date by ``log``.

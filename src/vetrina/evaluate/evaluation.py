@@ -106,8 +106,8 @@ class Example:
 
     Attributes
     ----------
-    query : str
-        "" for a recommendation.
+    query : str or None
+        "" for a recommendation; None for a search whose words are not to be quoted.
     rival : str
     ours, theirs : float
         The first metric of both.
@@ -115,7 +115,7 @@ class Example:
         The first places of both.
     """
 
-    query: str
+    query: str | None
     rival: str
     ours: float
     theirs: float

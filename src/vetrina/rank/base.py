@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -55,6 +55,13 @@ class Ranker(Component):
     def score(self, features: Floats) -> Floats:
         """Score of each row: float32 of shape (n_rows,); higher is better within a request."""
         raise NotImplementedError
+
+    def staged(self, features: Floats) -> Iterator[tuple[int, Floats]]:
+        """(steps, scores of the rows as they were after so many steps of learning), about ten times, the last whole.
+
+        Nothing, for a ranker that does not learn in steps or does not keep them.
+        """
+        yield from ()
 
     def contributions(self, features: Floats) -> Floats:
         """Each feature's additive share: float32 of shape (n_rows, n_features + 1).

@@ -11,6 +11,7 @@ while it is served, and it sums to the score exactly.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from vetrina.core import Config, register
+from vetrina.core import Config, Real, Whole, register
 from vetrina.core.errors import DataError, MissingExtra
 from vetrina.rank.base import Ranker, TrainingRows
 
@@ -37,6 +38,11 @@ Floats = npt.NDArray[np.float32]
 # With fewer rows, several threads take as long as one, and all of the machine: to score, and to learn.
 _FEW_ROWS = 1000
 _FEW_TO_LEARN = 30_000
+
+# Where quality is looked at while learning: each look at 200,000 rows takes as long as a third of a tree.
+_LOOKS = 40
+_STAGES = 10
+_CUT = 10
 
 
 class LambdaMARTConfig(Config):
@@ -58,6 +64,15 @@ class LambdaMART(Ranker):
     """Gradient-boosted trees under the LambdaRank loss."""
 
     config_type = LambdaMARTConfig
+    space = {
+        "trees": Whole(50, 800, log=True),
+        "leaves": Whole(7, 127, log=True),
+        "learning_rate": Real(0.01, 0.2, log=True),
+        "min_rows_in_leaf": Whole(5, 400, log=True),
+        "feature_share": Real(0.3, 1),
+        "l2": Real(0.1, 100, log=True),
+        "truncation": Whole(5, 60, log=True),
+    }
 
     def fit(self, rows: TrainingRows) -> Self:
         """Learn.
@@ -88,12 +103,27 @@ class LambdaMART(Ranker):
             "deterministic": True,
             "force_row_wise": True,
             "verbosity": -1,
+            # Only looked at: trees grow as they would without.
+            "metric": "ndcg",
+            "eval_at": [_CUT],
         }
         data = lgb.Dataset(
             rows.features, label=gain, group=rows.sizes, feature_name=[f"f{place}" for place in range(len(rows.names))]
         )
+        curve: list[tuple[float, float]] = []
+        chosen = np.add.reduceat(rows.gain, np.cumsum(rows.sizes) - rows.sizes) > 0
+        looked = _steps(config.trees, _LOOKS)
+
+        def look(env: lgb.callback.CallbackEnv) -> None:
+            trees = env.iteration + 1
+            if trees in looked:
+                ((_, _, ndcg, _),) = env.model.eval_train()
+                # LightGBM gives 1 to a request of which nothing was chosen; it has no order to be right about.
+                curve.append((trees, float((ndcg - 1) / chosen.mean() + 1)))
+
         # Names of attributes may hold what LightGBM's own format cannot: the trees know numbers.
-        self._keep(lgb.train(parameters, data, num_boost_round=config.trees), list(rows.names))
+        self._keep(lgb.train(parameters, data, config.trees, callbacks=[look]), list(rows.names))
+        self.curves_ = {f"ndcg@{_CUT} by trees": curve}
         return self
 
     def _keep(self, booster: lgb.Booster, names: list[str]) -> None:
@@ -106,6 +136,18 @@ class LambdaMART(Ranker):
         if not len(features):
             return np.empty(0, dtype=np.float32)
         return np.asarray(self.booster_.predict(features, num_threads=self._threads(features)), dtype=np.float32)
+
+    def staged(self, features: Floats) -> Iterator[tuple[int, Floats]]:
+        """Scores of the first trees alone."""
+        self.require_fitted("booster_")
+        total, before = np.zeros(len(features)), 0
+        for trees in _steps(self.booster_.num_trees(), _STAGES) if len(features) else []:
+            threads = self._threads(features)
+            total += self.booster_.predict(
+                features, start_iteration=before, num_iteration=trees - before, num_threads=threads
+            )
+            before = trees
+            yield trees, total.astype(np.float32)
 
     def contributions(self, features: Floats) -> Floats:
         self.require_fitted("booster_")
@@ -141,6 +183,11 @@ class LambdaMART(Ranker):
         names = json.loads((folder / "names.json").read_text(encoding="utf-8"))
         ranker._keep(lgb.Booster(model_str=(folder / "trees.txt").read_text(encoding="utf-8")), names)
         return ranker
+
+
+def _steps(trees: int, count: int) -> list[int]:
+    """About ``count`` numbers of trees from 1 to ``trees``, closer together where there are few."""
+    return sorted({round(trees * (place / count) ** 2) for place in range(1, count)} - {0} | {1, trees})
 
 
 def _path_tables(booster: lgb.Booster) -> tuple[Floats, float]:

@@ -126,7 +126,7 @@ class Network(Ranker):
         DataError
             When all rows were chosen, or none was: there is nothing to tell apart.
         """
-        from scipy.optimize import minimize
+        from scipy.optimize import OptimizeResult, minimize
 
         truth = (rows.gain > 0).astype(np.float64)
         if not 0 < truth.sum() < len(truth):
@@ -143,10 +143,16 @@ class Network(Ranker):
         shapes = ((features.shape[1], self.config.hidden), (self.config.hidden,), (self.config.hidden + 1,))
         rng = np.random.default_rng(self.config.seed)
         start = np.concatenate([rng.normal(scale=np.sqrt(2 / shape[0]), size=shape).ravel() for shape in shapes])
+        losses: list[float] = [_loss(start, features, truth, shapes, self.config.l2)[0]]
+
+        def look(intermediate_result: OptimizeResult) -> None:  # SciPy goes by the parameter's name
+            losses.append(float(intermediate_result.fun))
+
         found = minimize(
-            _loss, start, (features, truth, shapes, self.config.l2), "L-BFGS-B", jac=True,
+            _loss, start, (features, truth, shapes, self.config.l2), "L-BFGS-B", jac=True, callback=look,
             options={"maxiter": self.config.iterations},
         )  # fmt: skip
+        self.curves_ = {"loss by iterations": list(enumerate(losses))}
         self.weights_, self.bias_, self.out_ = (part.astype(np.float32) for part in _parts(found.x, shapes))
         return self
 
