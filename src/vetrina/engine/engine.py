@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from vetrina.core import EventLog, ItemList, Items, Requests
+from vetrina.core import Component, EventLog, ItemList, Items, Requests
 from vetrina.encode.base import Encoder
 from vetrina.policy import PolicyConfig, allowed_items, finish
 from vetrina.rank import FeatureFamily, MatchScore, Ranker, TrainingRows
@@ -169,9 +169,36 @@ class Engine:
     def order(self, gathered: Gathered, k: int) -> Ranked:
         """The second half of :meth:`rank`: scores, and what the shop imposes."""
         requests, lists, features = gathered
-        columns = {"score": self.score(requests, lists, features), "_row": np.arange(len(lists.item))}
-        ordered = finish(replace(lists, columns={**lists.columns, **columns}), self.items, self.policy, k)
+        scores, rows = self.score(requests, lists, features), np.arange(len(lists.item))
+        scored = replace(lists, columns={**lists.columns, "score": scores, "_row": rows})
+        ordered = finish(scored, self.items, self.policy, k)
         return Ranked(ordered, features[ordered.columns.pop("_row")])
+
+    def staged(self, requests: Requests, k: int) -> Iterator[tuple[int, ItemList]]:
+        """(steps, lists as the ranker would have ordered them after so many steps of learning).
+
+        Nothing, where the ranker does not learn in steps. Candidates and features are found once
+        for all steps and held meanwhile, so ask for some hundreds of requests and not for all.
+        """
+        found: dict[int, list[Ranked]] = {}
+        for part in self.gather(requests):
+            for steps, scores in self.ranker.staged(part.features):
+                lists = replace(part.lists, columns={**part.lists.columns, "score": scores})
+                found.setdefault(steps, []).append(Ranked(finish(lists, self.items, self.policy, k), part.features[:0]))
+        yield from ((steps, _join(parts).lists) for steps, parts in found.items())
+
+    @property
+    def curves(self) -> dict[str, dict[str, list[tuple[float, float]]]]:
+        """How learning went, by component and by name, for those that learn in steps."""
+        named: dict[str, Component] = {f"{name} encoder, {one.name}": one for name, one in self.encoders.items()}
+        named |= {f"{name} source": one for name, one in self.sources.items()}
+        named |= {f"{one.name} features": one for one in self.features}
+        named[f"ranker, {self.ranker.name}"] = self.ranker
+        return {
+            told: {name: list(points) for name, points in one.curves_.items()}
+            for told, one in named.items()
+            if one.curves_
+        }
 
     def observe(self, log: EventLog) -> Engine:
         """The same engine with its counts brought up to date by ``log``.

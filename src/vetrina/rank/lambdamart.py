@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -117,7 +117,7 @@ class LambdaMART(Ranker):
         def look(env: lgb.callback.CallbackEnv) -> None:
             trees = env.iteration + 1
             if trees in looked:
-                ((_, _, ndcg, _),) = env.model.eval_train()
+                ndcg = cast(lgb.Booster, env.model).eval_train()[0][2]
                 # LightGBM gives 1 to a request of which nothing was chosen; it has no order to be right about.
                 curve.append((trees, float((ndcg - 1) / chosen.mean() + 1)))
 
@@ -143,9 +143,10 @@ class LambdaMART(Ranker):
         total, before = np.zeros(len(features)), 0
         for trees in _steps(self.booster_.num_trees(), _STAGES) if len(features) else []:
             threads = self._threads(features)
-            total += self.booster_.predict(
+            added = self.booster_.predict(
                 features, start_iteration=before, num_iteration=trees - before, num_threads=threads
             )
+            total += np.asarray(added)
             before = trees
             yield trees, total.astype(np.float32)
 
