@@ -25,7 +25,7 @@ def measured(report: Callable[[str], None]) -> Callable[[Path], list[Table]]:
     """The tables of a shop, which are also printed at the end of the run."""
 
     def measure(root: Path) -> list[Table]:
-        tables = evaluate_shop(Shop.open(root))
+        tables = evaluate_shop(Shop.open(root)).tables
         for table in tables:
             report(f"\n{table.text()}")
         return tables

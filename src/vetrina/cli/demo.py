@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vetrina.catalogue.datasets import Dataset
     from vetrina.core.progress import Progress
     from vetrina.engine.shop import Ranking, Result, Shop
-    from vetrina.evaluate.tables import Table
+    from vetrina.evaluate.evaluation import Evaluation
 
 __all__ = ["demo"]
 
@@ -47,13 +47,14 @@ def demo(
     shoppers are simulated. Then the same engine is measured on real people's data.
     """
     begun = time.perf_counter()
-    tables: list[Table] = []
+    found: list[Evaluation] = []
     sources: list[str] = []
     left_out: list[str] = []
     with shown_progress(quiet) as progress:
-        shop, personas = _make_shop(folder / "shop", progress, tables, sources, left_out)
+        shop, personas = _make_shop(folder / "shop", progress, found, sources, left_out)
         for name, options in _REAL.items():
-            _measure_real(name, options, folder / name, progress, tables, sources, left_out)
+            _measure_real(name, options, folder / name, progress, found, sources, left_out)
+    tables = [table for evaluation in found for table in evaluation.tables]
     pair = personas[:2]
     rankings = [shop.search(QUERY, shopper=persona["id"], k=_SHOWN) for persona in pair]
     seconds = time.perf_counter() - begun
@@ -92,7 +93,7 @@ def demo(
 
 
 def _make_shop(
-    root: Path, progress: Progress, tables: list[Table], sources: list[str], left_out: list[str]
+    root: Path, progress: Progress, found: list[Evaluation], sources: list[str], left_out: list[str]
 ) -> tuple[Shop, list[dict[str, Any]]]:
     """The demo shop, built and published, with its simulated shoppers' personas."""
     from vetrina.core import DAY, Items
@@ -119,7 +120,7 @@ def _make_shop(
         simulated=True,
     )
     shop = Shop.open(root)
-    shop.build(progress, measuring(tables, progress))
+    shop.build(progress, measuring(found, progress))
     return shop, personas
 
 
@@ -155,7 +156,7 @@ def _measure_real(
     options: dict[str, Any],
     root: Path,
     progress: Progress,
-    tables: list[Table],
+    found: list[Evaluation],
     sources: list[str],
     left_out: list[str],
 ) -> None:
@@ -182,7 +183,7 @@ def _measure_real(
         name=options["name"],
         overrides=options["overrides"],
     )
-    tables.extend(evaluate_shop(Shop.open(root), progress))
+    found.append(evaluate_shop(Shop.open(root), progress))
 
 
 def _side_by_side(shop: Shop, pair: list[dict[str, Any]], rankings: list[Ranking]) -> None:

@@ -21,8 +21,8 @@ def evaluate(shop: ShopArgument = None, quiet: Quiet = False, as_json: Json = Fa
 
     opened = open_shop(shop)
     with shown_progress(quiet) as progress:
-        tables = evaluate_shop(opened, progress)
+        evaluation = evaluate_shop(opened, progress)
     if as_json:
-        print_json([table.as_dict() for table in tables])
+        print_json(evaluation.as_dict())
     else:
-        typer.echo("\n\n".join(table.text() for table in tables))
+        typer.echo("\n\n".join(table.text() for table in evaluation.tables))

@@ -119,12 +119,15 @@ class Query:
     filters : Filters
     exclude_purchased : bool
         Leave out what the shopper has bought before.
+    exclude : tuple of int
+        Dense indices of items to leave out.
     """
 
     text: str = ""
     like: int = -1
     filters: Filters = field(default_factory=Filters)
     exclude_purchased: bool = False
+    exclude: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
-"""How good rankings are: metrics, splits and replays, baselines and their tuning, significance, tables."""
+"""How good rankings are: metrics, protocols, baselines and their tuning, significance, tables."""
 
 from vetrina.evaluate.baselines import ALS, BM25, Baseline, ItemKNN, OwnFrequency, Popularity
 from vetrina.evaluate.metrics import METRICS, Scores, measure
+from vetrina.evaluate.protocols import PROTOCOLS, Holdout, hold_out
 from vetrina.evaluate.significance import Interval, bootstrap, bootstrap_difference, bootstrap_mean, holm
-from vetrina.evaluate.splits import Split, split_at_random, split_by_shopper, split_by_time
 from vetrina.evaluate.tables import Row, Table, compare, corrected
 from vetrina.evaluate.tuning import Tuned, tune
 
@@ -11,14 +11,15 @@ __all__ = [
     "ALS",
     "BM25",
     "METRICS",
+    "PROTOCOLS",
     "Baseline",
+    "Holdout",
     "Interval",
     "ItemKNN",
     "OwnFrequency",
     "Popularity",
     "Row",
     "Scores",
-    "Split",
     "Table",
     "Tuned",
     "bootstrap",
@@ -26,10 +27,8 @@ __all__ = [
     "bootstrap_mean",
     "compare",
     "corrected",
+    "hold_out",
     "holm",
     "measure",
-    "split_at_random",
-    "split_by_shopper",
-    "split_by_time",
     "tune",
 ]

@@ -1,104 +1,120 @@
-"""Measure a shop's engine beside the usual baselines, on the last days of its log and on graded queries.
+"""Measure a shop's engine beside the usual baselines, on a part of its log that was held out and on graded queries.
 
-It goes through the engine that serves. Everything learns from what was before a cut in
-time, and then answers every later request with the window that its shopper had by then;
-nothing is learned from the test.
+It goes through the engine that serves. Everything learns from what the protocol gives it,
+and then answers every request that was held out with the window that its shopper had by
+then; nothing is learned from the test.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from vetrina.core import DAY, EventLog, ItemList, Items, Progress, Silent
-from vetrina.core.errors import DataError
-from vetrina.engine import (
-    Canonical,
-    Encoded,
-    Engine,
-    Gains,
-    Measure,
-    Replay,
-    Shop,
-    ShopConfig,
-    cut_of,
-    learn,
-    requests_from_log,
-)
+from vetrina.core import ItemList, Items, Progress, Silent
+from vetrina.core.errors import ConfigError, DataError, nearest
+from vetrina.engine import Canonical, Encoded, Engine, Gains, Measure, Replay, Shop, ShopConfig, learn
 from vetrina.evaluate.baselines import ALS, BM25, Baseline, ItemKNN, OwnFrequency, Popularity
+from vetrina.evaluate.comparing import DEPTH, compare_lists
+from vetrina.evaluate.evaluation import Comparison, Evaluation
 from vetrina.evaluate.graded import measure_judged
-from vetrina.evaluate.metrics import Scores, measure
-from vetrina.evaluate.tables import ENGINE, SHOWN, K, Table, compare
-from vetrina.evaluate.tuning import tune
+from vetrina.evaluate.protocols import Holdout, check_protocol, hold_out
+from vetrina.evaluate.tables import ENGINE
+from vetrina.evaluate.tuning import TRIALS, told, tune
 
-__all__ = ["evaluate_shop", "measure_log", "measure_shop", "measuring"]
-
-#: Share of choices that must have been bought before for products new to the shopper to have a table of their own.
-_REPEATED = 0.1
+__all__ = ["evaluate_shop", "measure_holdout", "measure_shop", "measuring"]
 
 
 class _Rival(NamedTuple):
-    """A baseline as it enters a table: options that stay, and the grid that is tuned ({}: nothing is)."""
+    """A baseline as it enters a table: with options that stay ({}: it is tuned)."""
 
     name: str
     make: type[Baseline]
-    grid: Mapping[str, Sequence[Any]]
-    fixed: Mapping[str, Any]
+    fixed: Mapping[str, Any] = {}
 
 
-_FOR_SEARCH = (
-    _Rival("BM25", BM25, BM25.grid, {}),
-    _Rival("item-kNN", ItemKNN, ItemKNN.grid, {}),
-    _Rival("popularity", Popularity, Popularity.grid, {}),
-)
+_FOR_SEARCH = (_Rival("BM25", BM25), _Rival("item-kNN", ItemKNN), _Rival("popularity", Popularity))
 _FOR_RECOMMENDATION = (
-    _Rival("own frequency", OwnFrequency, OwnFrequency.grid, {}),
-    _Rival("ALS", ALS, ALS.grid, {}),
-    _Rival("item-kNN", ItemKNN, ItemKNN.grid, {}),
-    _Rival("popularity, best span", Popularity, Popularity.grid, {}),
-    _Rival("popularity, 14 days", Popularity, {}, {"days": 14}),
-    _Rival("popularity, ever", Popularity, {}, {"days": None}),
+    _Rival("own frequency", OwnFrequency),
+    _Rival("ALS", ALS),
+    _Rival("item-kNN", ItemKNN),
+    _Rival("popularity, best span", Popularity),
+    _Rival("popularity, 14 days", Popularity, {"days": 14}),
+    _Rival("popularity, ever", Popularity, {"days": None}),
 )
+_RIVALS = (
+    (_FOR_SEARCH, ("Searches",)),
+    (_FOR_RECOMMENDATION, ("Recommendations", "New products")),
+)
+_TITLES = {
+    "Searches": "searches",
+    "Recommendations": "recommendations, all products",
+    "New products": "recommendations, products new to the shopper",
+}
 
 
-def evaluate_shop(shop: Shop, progress: Progress | None = None) -> list[Table]:
-    """Read a shop's files, learn from what was before the last days, and measure: nothing is published.
+def evaluate_shop(
+    shop: Shop,
+    progress: Progress | None = None,
+    *,
+    protocol: str = "time",
+    trials: int = TRIALS,
+    baseline: str = "",
+) -> Evaluation:
+    """Read a shop's files, learn from what the protocol gives, and measure: nothing is published.
 
     Parameters
     ----------
     shop : Shop
     progress : Progress, optional
-
-    Returns
-    -------
-    list of Table
-        Baselines are tuned on the days before the test.
+    protocol : str
+        Of :data:`vetrina.evaluate.PROTOCOLS`: how the log is divided.
+    trials : int
+        Settings tried of each baseline, on a part that was held out before the test; 0 leaves
+        them as they are.
+    baseline : str
+        The system whose lead over the others is tested; the engine when "".
 
     Raises
     ------
+    ConfigError
+        When there is no such protocol or baseline.
     DataError
         When the shop has neither a log nor graded queries to measure on.
     """
-    tables: list[Table] = []
-    shop.measure(measuring(tables, progress), progress)
-    if not tables:
+    check_protocol(protocol)
+    found: list[Evaluation] = []
+    shop.measure(measuring(found, progress, protocol=protocol, trials=trials, baseline=baseline), progress)
+    (evaluation,) = found
+    if not evaluation.comparisons:
         raise DataError(
-            f"{shop.root}: nothing to measure on: no choice of a shopper in the last days of a log, and no graded "
-            "query. Name a file of events or of judgements in shop.toml; gains under [rank] says what is a choice."
+            f"{shop.root}: nothing to measure on: no choice of a shopper that the protocol {protocol!r} holds out, and "
+            "no graded query. Name a file of events or of judgements in shop.toml; gains under [rank] says what is "
+            "a choice."
         )
-    return tables
+    return evaluation
 
 
-def measuring(tables: list[Table], progress: Progress | None = None, *, tuned: bool = True) -> Measure:
-    """What :meth:`vetrina.engine.Shop.build` takes to measure what it builds: also appends the tables to ``tables``."""
+def measuring(
+    found: list[Evaluation],
+    progress: Progress | None = None,
+    *,
+    protocol: str = "time",
+    trials: int = TRIALS,
+    baseline: str = "",
+) -> Measure:
+    """What :meth:`vetrina.engine.Shop.build` takes to measure what it builds: also appends to ``found``.
+
+    Parameters are those of :func:`evaluate_shop`.
+    """
+    check_protocol(protocol)
+    _check_baseline(baseline)
 
     def measure_(canonical: Canonical, encoded: Encoded, judged: Replay | None, config: ShopConfig) -> dict[str, Any]:
-        found = measure_shop(canonical, encoded, judged, config, progress, tuned=tuned)
-        tables.extend(found)
-        return {"tables": [table.as_dict() for table in found]}
+        evaluation = measure_shop(
+            canonical, encoded, judged, config, progress, protocol=protocol, trials=trials, baseline=baseline
+        )
+        found.append(evaluation)
+        return evaluation.as_dict()
 
     return measure_
 
@@ -110,9 +126,11 @@ def measure_shop(
     config: ShopConfig,
     progress: Progress | None = None,
     *,
-    tuned: bool = True,
-) -> list[Table]:
-    """All tables that a shop has the data for.
+    protocol: str = "time",
+    trials: int = TRIALS,
+    baseline: str = "",
+) -> Evaluation:
+    """All that a shop has the data for.
 
     Parameters
     ----------
@@ -123,136 +141,125 @@ def measure_shop(
     judged : Replay or None
         Graded queries.
     config : ShopConfig
-    progress : Progress, optional
-    tuned : bool
-        Tune the baselines, which takes longer.
+    progress, protocol, trials, baseline
+        As for :func:`evaluate_shop`.
     """
     shown = progress or Silent()
-    log, tables = canonical.log, []
+    log = canonical.log
+    comparisons: list[Comparison] = []
     if len(log):
-        cut = cut_of(log, config.build.test_days)
-        engine = learn(encoded.items, log.before(cut), config, encoded.encoders, None, shown)
-        tables += measure_log(engine, log, cut, config, shown, tuned=tuned)
+        held = hold_out(log, protocol, config)
+        engine = learn(encoded.items, held.train, config, encoded.encoders, None, shown)
+        comparisons += measure_holdout(engine, held, config, shown, trials=trials, baseline=baseline)
     if judged is not None:
-        tables += measure_judged(encoded, log, judged, config, shown, tuned=tuned)
-    return tables
+        tables = measure_judged(encoded, log, judged, config, shown, tuned=trials != 0)
+        comparisons += [Comparison(table) for table in tables]
+    return Evaluation(tuple(comparisons))
 
 
-def measure_log(
-    engine: Engine, log: EventLog, cut: int, config: ShopConfig, progress: Progress | None = None, *, tuned: bool = True
-) -> list[Table]:
-    """Measure on every request from ``cut`` to the end of the log, windows filling as time passes.
-
-    Searches, recommendations, and recommendations of products new to the shopper
-    have a table each, where the log has any.
+def measure_holdout(
+    engine: Engine,
+    held: Holdout,
+    config: ShopConfig,
+    progress: Progress | None = None,
+    *,
+    trials: int = TRIALS,
+    baseline: str = "",
+) -> list[Comparison]:
+    """Ask an engine and the usual baselines all that was held out.
 
     Parameters
     ----------
     engine : Engine
-        Must have learned from ``log.before(cut)`` and nothing else.
-    log : EventLog
-        The whole log.
-    cut : int
-        Epoch seconds.
+        Must have learned from ``held.train`` and nothing else.
+    held : Holdout
     config : ShopConfig
     progress : Progress, optional
-    tuned : bool
-        Tune the baselines on as many days before the cut as the test has.
+    trials, baseline
+        As for :func:`evaluate_shop`.
     """
     shown = progress or Silent()
-    train, until = log.before(cut), int(log.time[-1]) + 1
-    # Tuning may look back as far as the test does forward, and leaves at least half to learn from.
-    since = max(cut - (until - cut), (int(log.time[0]) + cut) // 2)
-    observed = engine.observe(log)
-    gains = Gains(**config.rank.gains)
-    days = (until - cut) / DAY
-    title = f"last {days:.0f} days" + ("" if tuned else ", baselines not tuned")
-    tests, validations = _parts(log, cut, until, config), _parts(train, since, cut, config)
-    tables = []
-    for rivals, names in ((_FOR_SEARCH, ("Searches",)), (_FOR_RECOMMENDATION, ("Recommendations", "New products"))):
-        wanted = {name: tests[name] for name in names if name in tests}
-        scores: dict[str, dict[str, Scores]] = {}
-        notes: dict[str, list[str]] = {name: [] for name in wanted}
+    observed = engine.observe(held.observed)
+    comparisons = []
+    for rivals, names in _RIVALS:
+        wanted = {name: held.parts[name] for name in names if name in held.parts}
+        lists: dict[str, dict[str, ItemList]] = {}
+        notes: dict[str, list[str]] = {name: [held.leak] if held.leaks else [] for name in wanted}
         for name, test in wanted.items():
             with shown.step(f"Measuring: {name.lower()}", len(test.requests)) as step:
-                scores[name] = {ENGINE: _measured(observed, test, step.advance)}
+                lists[name] = {ENGINE: _ranked(observed, test, step.advance)}
         for rival in rivals if wanted else ():
             with shown.step(f"Baseline: {rival.name}"):
-                judges = {name: validations[name] for name in wanted if tuned and rival.grid and name in validations}
-                found = _tuned(rival, gains, engine.items, train.before(since), train, judges)
+                found = _tuned(rival, engine.items, held, config, list(wanted), trials) if trials else {}
                 fitted: dict[str, Baseline] = {}
                 for name, test in wanted.items():
                     options = {**rival.fixed, **found.get(name, {})}
-                    baseline = fitted.get(repr(options))
-                    if baseline is None:
-                        baseline = rival.make(gains, **options).fit(engine.items, train).observe(log)
-                        fitted[repr(options)] = baseline
-                    scores[name][rival.name] = measure(baseline.rank(test.requests, K), test.truth, K, SHOWN)
+                    system = fitted.get(repr(options))
+                    if system is None:
+                        system = rival.make(_gains(config), **options)
+                        system = system.fit(engine.items, held.train).observe(held.observed)
+                        fitted[repr(options)] = system
+                    lists[name][rival.name] = system.rank(test.requests, DEPTH)
                 for name, options in found.items():
-                    notes[name].append(f"{rival.name} tuned to {_told(options)}")
+                    notes[name].append(f"{rival.name} tuned to {told(options)}")
         for name, test in wanted.items():
-            table = compare(
-                f"{config.shop.name}: {_TITLES[name]}, {title}",
-                scores[name],
-                test.shopper,
-                ENGINE,
+            title = f"{config.shop.name}: {_TITLES[name]}, {held.words}"
+            comparison = compare_lists(
+                title + (", baselines not tuned" if trials == 0 else ""),
+                lists[name],
+                test,
+                baseline if baseline in lists[name] else ENGINE,
                 simulated=config.shop.simulated,
+                leaks=held.leaks,
+                notes=tuple(notes[name]),
             )
-            tables.append(replace(table, notes=tuple(notes[name])))
-    return tables
+            comparisons.append(comparison)
+    return comparisons
 
 
 def _tuned(
-    rival: _Rival, gains: Gains, items: Items, train: EventLog, observed: EventLog, judges: Mapping[str, Replay]
+    rival: _Rival, items: Items, held: Holdout, config: ShopConfig, names: Sequence[str], trials: int
 ) -> dict[str, dict[str, Any]]:
-    """The best options for each of ``judges``."""
-    if not judges:
+    """The best options for each of the tables ``names`` that has a part to tune on."""
+    inner = held.validation
+    judges = {name: inner.parts[name] for name in names if name in inner.parts} if inner and not rival.fixed else {}
+    if inner is None or not judges:
         return {}
+    kind = rival.make
 
     def make(**options: Any) -> Baseline:
-        return rival.make(gains, **rival.fixed, **options)
+        return kind(_gains(config), **options)
 
-    best = tune(make, rival.grid, items, train, observed, list(judges.values()))
+    best = tune(
+        make,
+        kind.space,
+        items,
+        inner.train,
+        inner.observed,
+        list(judges.values()),
+        trials=trials,
+        rng=config.build.seed,
+        starts=kind.starts,
+    )
     return {name: one.options for name, one in zip(judges, best, strict=True)}
 
 
-_TITLES = {
-    "Searches": "searches",
-    "Recommendations": "recommendations, all products",
-    "New products": "recommendations, products new to the shopper",
-}
-
-
-def _parts(log: EventLog, since: int, until: int, config: ShopConfig) -> dict[str, Replay]:
-    """Requests of the log by table; those without any are left out."""
-    gains = Gains(**config.rank.gains)
-    every = requests_from_log(log, since, until, window_size=config.rank.window, gains=gains)
-    new = requests_from_log(log, since, until, window_size=config.rank.window, gains=gains, only_new=True)
-    parts = {
-        "Searches": _where(every, worded=True),
-        "Recommendations": _where(every, worded=False),
-        "New products": _where(new, worded=False),
-    }
-    chosen, new_chosen = (parts[name].truth.n_relevant.sum() for name in ("Recommendations", "New products"))
-    if new_chosen > (1 - _REPEATED) * chosen:
-        del parts["New products"]  # hardly anything is bought again: the same table twice
-    return {name: part for name, part in parts.items() if part.truth.n_relevant.any()}
-
-
-def _where(replay: Replay, *, worded: bool) -> Replay:
-    return replay.take(np.flatnonzero([bool(query.text) == worded for query in replay.requests.queries]))
-
-
-def _measured(engine: Engine, replay: Replay, advance: Callable[[int], None]) -> Scores:
+def _ranked(engine: Engine, replay: Replay, advance: Callable[[int], None]) -> ItemList:
     """Rank in parts, so that progress shows."""
-    lists = []
+    parts = []
     for start in range(0, len(replay.requests), 256):
         part = replay.requests.slice(start, min(start + 256, len(replay.requests)))
-        ranked = engine.rank(part, K).lists
-        lists += [ranked.list_of(row) for row in range(len(ranked))]
+        ranked = engine.rank(part, DEPTH).lists
+        parts += [ranked.list_of(row) for row in range(len(ranked))]
         advance(len(ranked))
-    return measure(ItemList.from_lists(lists), replay.truth, K, SHOWN)
+    return ItemList.from_lists(parts)
 
 
-def _told(options: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {'–' if value is None else value}" for name, value in options.items())
+def _check_baseline(name: str) -> None:
+    known = [ENGINE, *dict.fromkeys(rival.name for rivals, _ in _RIVALS for rival in rivals)]
+    if name and name not in known:
+        raise ConfigError(f"baseline: there is no {name!r}.{nearest(name, known)} Known: {', '.join(known)}.")
+
+
+def _gains(config: ShopConfig) -> Gains:
+    return Gains(**config.rank.gains)

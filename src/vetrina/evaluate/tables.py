@@ -101,7 +101,7 @@ class Table:
         if self.simulated:
             parts.append("SIMULATED shoppers")
         if self.leaks:
-            parts.append("LEAKS: training saw the test, figures are too high")
+            parts.append("LEAKS: what came later was learned from, figures are too high")
         if self.sampled:
             parts.append(f"SAMPLED: ranked among {self.sampled:,} drawn candidates, figures are too high")
         return f"{self.title} ({'; '.join(parts)})"

@@ -30,8 +30,8 @@ def allowed_items(items: Items, requests: Requests, config: PolicyConfig) -> npt
     """What each request may show: bool of shape (batch, n_items).
 
     On sale at the time of the request, in stock, inside the query's filters,
-    not hidden by the shopper, not bought before when the query says so, and
-    never the very item that similar ones are asked for.
+    not hidden by the shopper, not bought before when the query says so, not
+    one that the query leaves out, and never the very item that similar ones are asked for.
     """
     allowed = items.available_at[None, :] <= requests.now[:, None]
     if config.in_stock_only:
@@ -42,6 +42,8 @@ def allowed_items(items: Items, requests: Requests, config: PolicyConfig) -> npt
             allowed[row] &= mask
         if query.like >= 0:
             allowed[row, query.like] = False
+        if query.exclude:
+            allowed[row, list(query.exclude)] = False
     windows = requests.windows
     hidden = windows.kind == EventKind.hide
     allowed[windows.row[hidden], windows.item[hidden]] = False

@@ -1,4 +1,4 @@
-"""Splits and replays: against a slow literal replay, and nothing of the future in any request."""
+"""Replays and protocols: against a slow literal replay, and nothing of the future in any request."""
 
 from collections import defaultdict
 from dataclasses import dataclass, replace
@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from vetrina.core import EventKind, EventLog
 from vetrina.core.errors import ConfigError
 from vetrina.engine import Gains, Replay, requests_at, requests_from_log
-from vetrina.evaluate import split_at_random, split_by_shopper, split_by_time
 
 QUERIES = ["black shoes", "red dress"]
 
@@ -207,41 +206,8 @@ def test_part_of_a_replay() -> None:
     assert described(replay.take(rows)) == [described(replay)[row] for row in rows]
 
 
-@given(logs, st.integers(-1, 40_000))
-def test_split_by_time(log: EventLog, cut: int) -> None:
-    split = split_by_time(log, cut)
-    assert not split.leaks
-    assert np.all(split.train.time < cut)
-    assert np.all(split.test.time >= cut)
-    assert len(split.train) + len(split.test) == len(log)
-
-
-@settings(deadline=None)
-@given(logs, st.integers(0, 5))
-def test_split_by_shopper_and_at_random(log: EventLog, seed: int) -> None:
-    shopper = split_by_shopper(log, 0.5, rng=seed)
-    assert not shopper.leaks
-    assert not np.intersect1d(shopper.train.shopper, shopper.test.shopper).size
-    assert -1 not in shopper.test.shopper
-    random = split_at_random(log, 0.5, rng=seed)
-    assert random.leaks
-    for split in (shopper, random):
-        assert len(split.train) + len(split.test) == len(log)
-        assert np.all(np.diff(split.train.time) >= 0)
-    again = split_at_random(log, 0.5, rng=seed)
-    assert again.test.time.tolist() == random.test.time.tolist()
-
-
-def test_shares_are_kept() -> None:
-    log = log_of(*(Event(time, shopper=time % 500, item=0) for time in range(4000)), shoppers=500)
-    assert 0.25 < len(split_at_random(log, 0.3).test) / 4000 < 0.35
-    assert 0.22 < len(split_by_shopper(log, 0.3).test) / 4000 < 0.38
-
-
 def test_wrong_input_is_named() -> None:
     log = log_of(Event(1, item=0))
-    with pytest.raises(ConfigError, match=r"between 0 and 1. Got 1.5"):
-        split_at_random(log, 1.5)
     with pytest.raises(ConfigError, match="Got -1 and 1800"):
         requests_from_log(log, 0, 10, window_size=-1)
     with pytest.raises(ConfigError, match="Got -2"):
@@ -253,4 +219,3 @@ def test_wrong_input_is_named() -> None:
 def test_an_empty_log_has_no_requests() -> None:
     for replay in (requests_from_log(log_of(), 0, 10), requests_at(log_of(), 0, 10)):
         assert len(replay.requests) == len(replay.truth) == len(replay.shopper) == 0
-    assert len(split_by_time(log_of(), 5).test) == 0
