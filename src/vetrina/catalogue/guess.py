@@ -17,7 +17,7 @@ from vetrina.core.errors import DataError
 from vetrina.core.items import ITEM_COLUMNS
 from vetrina.core.log import EventKind
 
-__all__ = ["guess_event_mapping", "guess_item_mapping"]
+__all__ = ["column_called", "guess_event_mapping", "guess_item_mapping"]
 
 _COLUMNS_OF_ONE_CATEGORY = 4
 _A = {"rate": "rating"}
@@ -274,6 +274,25 @@ def _known_name(column: str) -> str:
     """
     whole = _plain(column)
     return whole if any(whole in names for names in _called().values()) else _plain(column.rpartition(".")[2])
+
+
+def column_called(columns: Sequence[str], *meanings: str) -> str:
+    """The column that is called like the first of ``meanings``, or like the next; "" where none is.
+
+    Meanings are those of ``column_words.toml``; of several names the surest counts.
+
+    Examples
+    --------
+    >>> column_called(["Query", "DocID", "Score"], "item"), column_called(["Query", "DocID"], "request", "query")
+    ('DocID', 'Query')
+    """
+    words = column_words()
+    plain = {_plain(column): column for column in reversed(columns)}
+    for meaning in meanings:
+        for word in f"{words['lists'].get(meaning, '')} {words['columns'].get(meaning, '')}".split():
+            if word in plain:
+                return plain[word]
+    return ""
 
 
 def _and(names: Sequence[str]) -> str:

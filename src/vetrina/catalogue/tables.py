@@ -23,7 +23,7 @@ from vetrina.catalogue.delimited import read_delimited, require_columns
 from vetrina.catalogue.encodings import as_utf8, first_bytes
 from vetrina.core.errors import DataError, MissingFile, nearest
 
-__all__ = ["QUARANTINE_COLUMNS", "ROW", "Table", "empty_quarantine", "find_file", "read_table"]
+__all__ = ["QUARANTINE_COLUMNS", "ROW", "Table", "empty_quarantine", "find_file", "read_table", "read_text"]
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ ROW = "__row"
 
 _COMPRESSIONS = (".gz", ".zst")
 _JSON = (".jsonl", ".ndjson", ".json")
-_DELIMITED = (".csv", ".tsv", ".tab", ".txt", ".inter", ".item", ".user", "")
+_DELIMITED = (".csv", ".tsv", ".tab", ".txt", ".inter", ".item", ".user", ".run", ".qrels", ".trec", "")
 _INFERRED_LINES = 1000
 
 
@@ -141,11 +141,7 @@ def read_table(
     >>> read_table(path).frame.row(0)
     ('007', '9.50', 2)
     """
-    path = find_file(path)
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    packed = suffixes[-1] if suffixes and suffixes[-1] in _COMPRESSIONS else ""
-    inner = suffixes[:-1] if packed else suffixes
-    kind = inner[-1] if inner else ""
+    path, kind, packed = _kind(path)
     try:
         source = _unpacked(path, packed) if packed else path
         if kind == ".parquet":
@@ -169,6 +165,26 @@ def read_table(
     for note in table.notes:
         logger.info(note)
     return table
+
+
+def read_text(path: Path, encoding: str = "auto") -> tuple[Path | bytes, list[str]] | None:
+    """A file of plain lines, unpacked and as UTF-8, with notes on how it was read; None for Parquet and JSON.
+
+    For formats that :func:`read_table` does not know. Parameters and errors are its own.
+    """
+    path, kind, packed = _kind(path)
+    if kind == ".parquet" or kind in _JSON:
+        return None
+    return as_utf8(_unpacked(path, packed) if packed else path, path.name, encoding)
+
+
+def _kind(path: Path) -> tuple[Path, str, str]:
+    """(the file, its ending, how it is compressed or "")."""
+    path = find_file(path)
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    packed = suffixes[-1] if suffixes and suffixes[-1] in _COMPRESSIONS else ""
+    inner = suffixes[:-1] if packed else suffixes
+    return path, inner[-1] if inner else "", packed
 
 
 def _unpacked(path: Path, packed: str) -> bytes:
