@@ -14,7 +14,7 @@ from vetrina.core.errors import ConfigError, DataError, nearest
 from vetrina.evaluate.metrics import Scores
 from vetrina.evaluate.significance import Interval, bootstrap, holm
 
-__all__ = ["ENGINE", "SHOWN", "K", "Row", "Table", "compare", "corrected"]
+__all__ = ["ENGINE", "SHOWN", "K", "Row", "Table", "compare", "corrected", "p_text", "plain"]
 
 #: Our own row in a table.
 ENGINE = "Vetrina"
@@ -75,6 +75,10 @@ class Table:
         blocks, one below the other.
     decimals : int
         Of numbers below 10; larger ones have fewer.
+    of : str
+        What a row is.
+    each_n : bool
+        Show beside each interval of how many it is, because rows and metrics differ in that.
     """
 
     title: str
@@ -90,6 +94,8 @@ class Table:
     sampled: int = 0
     every_interval: bool = False
     decimals: int = 3
+    of: str = "system"
+    each_n: bool = False
 
     @property
     def heading(self) -> str:
@@ -147,7 +153,7 @@ class Table:
     def cells(self) -> tuple[list[str], list[list[str]]]:
         """(header, rows) as they are printed: the first column is words, the others numbers."""
         if self.every_interval and self.reference and len(self.metrics) > 1:
-            header = ["system", "metric", "value", *self._titles("")[1:]]
+            header = [self.of, "metric", "value", *self._titles("")[1:]]
             blocks = [
                 [row.system, name, *self._measured(row, metric)]
                 for metric, name in zip(self.metrics, self._names, strict=True)
@@ -155,10 +161,10 @@ class Table:
             ]
             return header, blocks
         whole = len(self.metrics) if self.every_interval else 1
-        header = ["system", *(title for name in self._names[:whole] for title in self._titles(name))]
+        header = [self.of, *(title for name in self._names[:whole] for title in self._titles(name))]
         body = [
             [row.system, *(cell for metric in self.metrics[:whole] for cell in self._measured(row, metric))]
-            + [self._number(row.values[metric].mean) for metric in self.metrics[whole:]]
+            + [self.number(row.values[metric].mean) for metric in self.metrics[whole:]]
             for row in self.rows
         ]
         return [*header, *self._names[whole:]], body
@@ -175,26 +181,30 @@ class Table:
     def _titles(self, name: str) -> list[str]:
         """Headings of the cells of one metric."""
         if not self.reference:
-            return [name, "interval"]
+            return [name, "interval", "n"] if self.each_n else [name, "interval"]
         return [name, "interval", f"{self.reference}’s lead", "interval", "p (Holm)" if self.n_comparisons > 1 else "p"]
 
     def _measured(self, row: Row, metric: str) -> list[str]:
         """Cells of one metric of one system."""
-        cells = [self._number(row.values[metric].mean), self._ends(row.values[metric])]
+        cells = [self.number(row.values[metric].mean), self.ends(row.values[metric])]
+        if self.each_n and not self.reference:
+            cells.append(f"{row.values[metric].n:,}")
         if self.reference:
             lead = row.lead[metric] if row.lead else None
             if lead is None:
                 return [*cells, "", "", ""]
             p_value = row.adjusted[metric] if row.adjusted else lead.p_value
-            cells += [self._number(lead.mean, "+"), self._ends(lead, "+"), _p(p_value)]
+            cells += [self.number(lead.mean, "+"), self.ends(lead, "+"), p_text(p_value)]
         return cells
 
-    def _ends(self, interval: Interval, sign: str = "") -> str:
+    def ends(self, interval: Interval, sign: str = "") -> str:
+        """Both ends of an interval, as the table prints them."""
         if math.isnan(interval.low):
             return "–"
-        return f"[{self._number(interval.low, sign)}, {self._number(interval.high, sign)}]"
+        return f"[{self.number(interval.low, sign)}, {self.number(interval.high, sign)}]"
 
-    def _number(self, value: float, sign: str = "") -> str:
+    def number(self, value: float, sign: str = "") -> str:
+        """A number as the table prints it; with ``sign`` "+", a plus before what is above 0."""
         if math.isnan(value):
             return "–"
         size = abs(value)
@@ -290,7 +300,8 @@ def corrected(rows: Sequence[Row]) -> tuple[Row, ...]:
     return tuple(replace(row, adjusted=found.get(number)) for number, row in enumerate(rows))
 
 
-def _p(value: float) -> str:
+def p_text(value: float) -> str:
+    """A p-value as tables print it."""
     return "–" if math.isnan(value) else "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
