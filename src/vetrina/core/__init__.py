@@ -6,6 +6,7 @@ from vetrina.core.items import CATEGORY_SEPARATOR, ITEM_COLUMNS, Items
 from vetrina.core.log import DAY, EVENT_COLUMNS, EventKind, EventLog, Windows
 from vetrina.core.progress import Progress, Silent
 from vetrina.core.query import Filters, Query, Requests
+from vetrina.core.space import Choice, Range, Real, Space, Whole
 from vetrina.core.truth import Truth
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "DAY",
     "EVENT_COLUMNS",
     "ITEM_COLUMNS",
+    "Choice",
     "Component",
     "Config",
     "EventKind",
@@ -22,9 +24,13 @@ __all__ = [
     "Items",
     "Progress",
     "Query",
+    "Range",
+    "Real",
     "Requests",
     "Silent",
+    "Space",
     "Truth",
+    "Whole",
     "Windows",
     "component_class",
     "components",

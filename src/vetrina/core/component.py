@@ -80,6 +80,8 @@ class Component:
     #: for training rows must be fitted on earlier events only, or it has seen the label).
     learns: ClassVar[Literal["items", "counts", "log"]] = "items"
     config_type: ClassVar[type[Config]] = Config
+    #: What a tuner may try of the options; what it leaves out stays as it is.
+    space: ClassVar[Space] = {}
     #: How learning went, for what learns in steps: (step, value) points by a name such as "loss by
     #: iteration". Saved with the component; nothing is computed from it.
     curves_: Mapping[str, Sequence[tuple[float, float]]] = {}

@@ -9,7 +9,7 @@ from vetrina.engine.events import Event
 from vetrina.engine.explain import Reason, explain
 from vetrina.engine.flow import Measure, cut_of
 from vetrina.engine.ingest import Canonical, pseudonyms
-from vetrina.engine.learn import fit_stages, learn, learn_ranker
+from vetrina.engine.learn import fit_ranker, fit_stages, learn, learn_ranker, ranker_rows
 from vetrina.engine.replay import Gains, Replay, requests_at, requests_from_log
 from vetrina.engine.shop import MAX_K, Ranking, Result, Shop
 from vetrina.engine.snapshots import Snapshots
@@ -38,10 +38,12 @@ __all__ = [
     "VetrinaError",
     "cut_of",
     "explain",
+    "fit_ranker",
     "fit_stages",
     "learn",
     "learn_ranker",
     "pseudonyms",
+    "ranker_rows",
     "read_config",
     "requests_at",
     "requests_from_log",

@@ -19,7 +19,7 @@ from vetrina.rank import FeatureFamily, MatchScore, Ranker, TrainingRows
 from vetrina.retrieve.base import Retriever
 from vetrina.retrieve.merge import add_scores
 
-__all__ = ["fit_stages", "learn", "learn_ranker", "spoken", "training_rows"]
+__all__ = ["fit_ranker", "fit_stages", "learn", "learn_ranker", "ranker_rows", "spoken", "training_rows"]
 
 # With fewer searches in the training days, some are made up: this many at most.
 _ENOUGH_SEARCHES = 200
@@ -66,6 +66,13 @@ def learn_ranker(
     engine: Engine, log: EventLog, config: ShopConfig, judged: Replay | None = None, progress: Progress | None = None
 ) -> Engine:
     """The same engine with a ranker learned from ``log``, on which its stages were fitted, and from graded queries."""
+    return fit_ranker(engine, ranker_rows(engine, log, config, judged, progress), config, progress)
+
+
+def ranker_rows(
+    engine: Engine, log: EventLog, config: ShopConfig, judged: Replay | None = None, progress: Progress | None = None
+) -> TrainingRows:
+    """What :func:`learn_ranker` learns from: the replayed log and the graded queries, as rows of features."""
     progress = progress or Silent()
     rows = []
     if len(log):
@@ -82,13 +89,17 @@ def learn_ranker(
         unjudged = max(config.rank.negatives, _UNJUDGED)
         rows += training_rows(engine, judged, config.rank.model_copy(update={"negatives": unjudged}), config.build.seed)
         rows += graded_rows(engine, judged)
-    joined = _concatenate(rows, engine.feature_names)
-    if _choices(joined) < _ENOUGH_CHOICES:
+    return _concatenate(rows, engine.feature_names)
+
+
+def fit_ranker(engine: Engine, rows: TrainingRows, config: ShopConfig, progress: Progress | None = None) -> Engine:
+    """The same engine with the ranker of ``config`` fitted on ``rows``; a match score where they hold too little."""
+    if _choices(rows) < _ENOUGH_CHOICES:
         # Nothing was chosen, or too little to learn an order from: similarities, added up.
-        return replace(engine, ranker=MatchScore().fit(joined))
+        return replace(engine, ranker=MatchScore().fit(rows))
     ranker = cast(Ranker, create("ranker", config.rank.ranker, {"seed": config.build.seed, **config.rank.options}))
-    with progress.step(f"Fitting {config.rank.ranker} on {len(joined.gain):,} rows"):
-        return replace(engine, ranker=ranker.fit(joined))
+    with (progress or Silent()).step(f"Fitting {config.rank.ranker} on {len(rows.gain):,} rows"):
+        return replace(engine, ranker=ranker.fit(rows))
 
 
 def _choices(rows: TrainingRows) -> int:

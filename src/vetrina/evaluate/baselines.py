@@ -33,7 +33,20 @@ from pydantic import Field
 from scipy import sparse
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from vetrina.core import DAY, Config, EventKind, EventLog, ItemList, Items, Requests, create
+from vetrina.core import (
+    DAY,
+    Choice,
+    Config,
+    EventKind,
+    EventLog,
+    ItemList,
+    Items,
+    Real,
+    Requests,
+    Space,
+    Whole,
+    create,
+)
 from vetrina.core.counts import CumulativeCounts
 from vetrina.core.errors import ConfigError, NotFitted
 from vetrina.engine.replay import Gains
@@ -45,6 +58,9 @@ Allowed = npt.NDArray[np.bool_] | None
 
 _CELLS = 4_000_000  # of a dense (requests, items) block; bounds the memory
 _TIE = 1e-6  # popularity's say, relative to the request's best score
+
+_HALF_LIVES = Choice(None, 365, 180, 90, 60, 30, 14)
+_DAYS = Choice(None, 60, 30, 14, 7, 3)
 
 
 class PopularityConfig(Config):
@@ -73,9 +89,11 @@ class Baseline:
 
     name: ClassVar[str]
     config_type: ClassVar[type[Config]] = PopularityConfig
-    #: What :func:`vetrina.evaluate.tune` tries: at most nine points each, spread around what was
-    #: best on the validation month of Online Retail in a search of up to 64 points.
-    grid: ClassVar[Mapping[str, Sequence[Any]]] = {}
+    #: What :func:`vetrina.evaluate.tune` may try, as wide as each option is of use.
+    space: ClassVar[Space] = {}
+    #: Points that it tries first, after the defaults: what was best on the validation month of Online
+    #: Retail (the days before its test) in an earlier search of 64 points, and what lies around it.
+    starts: ClassVar[Sequence[Mapping[str, Any]]] = ()
 
     def __init__(self, gains: Gains | None = None, **options: Any) -> None:
         self.gains = gains or Gains()
@@ -120,7 +138,7 @@ class Baseline:
         Parameters
         ----------
         requests : Requests
-            Where a query says ``exclude_purchased``, purchases in the window are left out.
+            What a query excludes is left out: items by name, and the window's purchases.
         k : int
             Length of the lists, at least 1; shorter only where fewer items are allowed.
         allowed : bool of shape (batch, n_items), optional
@@ -155,7 +173,7 @@ class Baseline:
         for start in range(0, len(requests), step):
             block = requests.slice(start, min(start + step, len(requests)))
             inside = None if allowed is None else allowed[start : start + step]
-            yield block, _without_purchases(block, inside, len(self.items_))
+            yield block, _without_excluded(block, inside, len(self.items_))
 
     def _rank_block(
         self, requests: Requests, width: int, allowed: Allowed
@@ -208,15 +226,18 @@ def _places(popularity: Floats) -> Floats:
     return places
 
 
-def _without_purchases(requests: Requests, allowed: Allowed, n_items: int) -> Allowed:
-    """``allowed`` less the window's purchases, where the query asks for it."""
+def _without_excluded(requests: Requests, allowed: Allowed, n_items: int) -> Allowed:
+    """``allowed`` less what the query leaves out: items by name, and the window's purchases."""
     asks = np.fromiter((query.exclude_purchased for query in requests.queries), dtype=bool, count=len(requests))
-    if not asks.any():
+    named = [row for row, query in enumerate(requests.queries) if query.exclude]
+    if not asks.any() and not named:
         return allowed
     windows = requests.windows
     bought = (windows.kind == EventKind.purchase) & asks[windows.row]
     inside = np.ones((len(requests), n_items), dtype=bool) if allowed is None else allowed.copy()
     inside[windows.row[bought], windows.item[bought]] = False
+    for row in named:
+        inside[row, list(requests.queries[row].exclude)] = False
     return inside
 
 
@@ -237,7 +258,7 @@ class Popularity(Baseline):
     """
 
     name = "popularity"
-    grid = {"days": [None, 60, 30, 14, 7, 3, 1]}
+    space = {"days": Choice(None, 60, 30, 14, 7, 3, 1)}
 
     def score(self, requests: Requests, k: int, allowed: Allowed) -> Floats:
         days, day = np.unique(requests.now // DAY, return_inverse=True)
@@ -266,7 +287,8 @@ class OwnFrequency(Baseline):
 
     name = "own frequency"
     config_type = OwnFrequencyConfig
-    grid = {"half_life_days": [None, 180, 60], "days": [30, 14, 7]}
+    space = {"half_life_days": _HALF_LIVES, "days": _DAYS}
+    starts = ({"days": 30}, {"days": 7}, {"half_life_days": 180, "days": 14})
 
     def score(self, requests: Requests, k: int, allowed: Allowed) -> Floats:
         return self._window_weights(requests, self.config.half_life_days).toarray().astype(np.float64)
@@ -292,7 +314,18 @@ class ItemKNN(Baseline):
 
     name = "item-kNN"
     config_type = ItemKNNConfig
-    grid = {"neighbours": [20, 500], "b": [0.5, 0.75], "half_life_days": [None, 60], "days": [7]}
+    space = {
+        "similarity": Choice("bm25", "cosine", "tfidf"),
+        "neighbours": Whole(10, 1000, log=True),
+        "k1": Real(0.2, 20, log=True),
+        "b": Real(0, 1),
+        "half_life_days": _HALF_LIVES,
+        "days": _DAYS,
+    }
+    starts = (
+        {"neighbours": 500, "half_life_days": 60, "days": 7},
+        {"neighbours": 20, "b": 0.5, "half_life_days": 60, "days": 7},
+    )
 
     def learn(self, items: Items, log: EventLog) -> None:
         options = self.config
@@ -336,7 +369,18 @@ class ALS(Baseline):
 
     name = "ALS"
     config_type = ALSConfig
-    grid = {"factors": [64, 256], "regularisation": [0.1, 20], "alpha": [2], "half_life_days": [60], "days": [7]}
+    space = {
+        "factors": Whole(16, 256, log=True),
+        "regularisation": Real(0.01, 100, log=True),
+        "alpha": Real(0.5, 20, log=True),
+        "iterations": Whole(5, 30),
+        "half_life_days": _HALF_LIVES,
+        "days": _DAYS,
+    }
+    starts = (
+        {"factors": 256, "regularisation": 20, "alpha": 2, "half_life_days": 60, "days": 7},
+        {"factors": 64, "regularisation": 20, "alpha": 2, "half_life_days": 60, "days": 7},
+    )
 
     def learn(self, items: Items, log: EventLog) -> None:
         options = self.config
@@ -361,6 +405,8 @@ class ALS(Baseline):
 
 
 class _Retriever(Protocol):
+    config: Any
+
     def fit(self, items: Items, log: EventLog) -> object: ...
     def retrieve(
         self, requests: Requests, k: int, allowed: Allowed
@@ -381,11 +427,17 @@ class BM25(Baseline):
 
     name = "BM25"
     config_type = Config
-    grid = {"title": [1, 3], "description": [0.7, 1], "attributes": [0, 0.5]}
+    space = {
+        "title": Real(0.3, 5, log=True),
+        "description": Real(0, 2),
+        "attributes": Real(0, 2),
+    }
+    starts = ({"title": 3}, {"title": 3, "description": 0.7}, {"title": 3, "attributes": 0})
 
     def __init__(self, gains: Gains | None = None, **options: Any) -> None:
         super().__init__(gains)
         self.retriever_ = cast(_Retriever, create("retriever", "lexical", options))
+        self.config = self.retriever_.config
 
     def learn(self, items: Items, log: EventLog) -> None:
         self.retriever_.fit(items, log)
@@ -394,6 +446,7 @@ class BM25(Baseline):
         """The same index, once fitted, searched with other weights of the fields: trying many is quick."""
         other = copy(self)
         other.retriever_ = self.retriever_.weighted(**weights)
+        other.config = other.retriever_.config
         return other
 
     def score(self, requests: Requests, k: int, allowed: Allowed) -> Floats:

@@ -6,9 +6,9 @@ queries alone; BM25's field weights are chosen on those too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import product
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from vetrina.engine import Encoded, Engine, Replay, ShopConfig, fit_stages, lear
 from vetrina.evaluate.baselines import BM25
 from vetrina.evaluate.metrics import Scores, measure
 from vetrina.evaluate.tables import ENGINE, SHOWN, K, Table, compare
+from vetrina.evaluate.tuning import TRIALS, search_space, starting_points
 
 __all__ = ["measure_judged"]
 
@@ -32,7 +33,7 @@ def measure_judged(
     config: ShopConfig,
     progress: Progress | None = None,
     *,
-    tuned: bool = True,
+    trials: int = TRIALS,
 ) -> list[Table]:
     """Cross-validate over graded queries: the order of what was judged, and of the whole catalogue.
 
@@ -45,8 +46,9 @@ def measure_judged(
         One request per query, with the grades as gains.
     config : ShopConfig
     progress : Progress, optional
-    tuned : bool
-        Choose BM25's field weights on each fold's training queries too.
+    trials : int
+        The budget for BM25's field weights, which are chosen on each fold's training queries too; 0: they
+        stay as they are by default.
 
     Returns
     -------
@@ -68,9 +70,9 @@ def measure_judged(
             values["pool"].setdefault(ENGINE, []).append(pool)
             values["whole"].setdefault(ENGINE, []).append(whole)
     with shown.step("Baseline: BM25"):
-        tried = _bm25_tried(encoded.items, log, judged, pools, tuned=tuned)
+        weighted = _bm25_weighted(encoded.items, log, judged, pools)
         for fold in folds:
-            pool, whole = _bm25_chosen(tried, judged, fold)
+            pool, whole = _bm25_chosen(weighted, fold, trials, config.build.seed)
             values["pool"].setdefault("BM25", []).append(pool)
             values["whole"].setdefault("BM25", []).append(whole)
     tables = []
@@ -119,35 +121,60 @@ def _folded(
     return ItemList.from_lists(pool), ItemList.from_lists(whole)
 
 
-def _bm25_tried(
-    items: Items, log: EventLog, judged: Replay, pools: list[npt.NDArray[np.int32]], *, tuned: bool
-) -> list[tuple[ItemList, ItemList]]:
-    """The same of BM25, for each point of its grid."""
+class _Weighted(NamedTuple):
+    """What BM25 does under some weights of its fields: for the judged pool and for the whole catalogue."""
+
+    lists: tuple[ItemList, ItemList]
+    ndcg: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]  # of every query; 0 where there is no right answer
+
+
+def _bm25_weighted(
+    items: Items, log: EventLog, judged: Replay, pools: list[npt.NDArray[np.int32]]
+) -> Callable[[Mapping[str, Any]], _Weighted]:
+    """BM25, indexed once, under any weights; what was asked before is not worked out again."""
     allowed = np.zeros((len(pools), len(items)), dtype=bool)
     for row, pool in enumerate(pools):
         allowed[row, pool] = True
-    grid = BM25.grid if tuned else {}
-    fitted, tried = BM25().fit(items, log), []
-    for point in product(*grid.values()):
-        baseline = fitted.weighted(**dict(zip(grid, point, strict=True)))
-        tried.append((baseline.rank(judged.requests, K, allowed), baseline.rank(judged.requests, K)))
-    return tried
+    fitted = BM25().fit(items, log)
+    known: dict[str, _Weighted] = {}
+
+    def ndcg(lists: ItemList) -> npt.NDArray[np.float64]:
+        score = measure(lists, judged.truth, K, ["ndcg"])
+        values = np.zeros(len(pools))
+        values[score.requests] = score.values[f"ndcg@{K}"]
+        return values
+
+    def weighted(weights: Mapping[str, Any]) -> _Weighted:
+        key = repr(dict(weights))
+        if key not in known:
+            baseline = fitted.weighted(**weights)
+            pool, whole = baseline.rank(judged.requests, K, allowed), baseline.rank(judged.requests, K)
+            known[key] = _Weighted((pool, whole), (ndcg(pool), ndcg(whole)))
+        return known[key]
+
+    return weighted
 
 
 def _bm25_chosen(
-    tried: list[tuple[ItemList, ItemList]], judged: Replay, fold: npt.NDArray[np.integer]
+    weighted: Callable[[Mapping[str, Any]], _Weighted], fold: npt.NDArray[np.integer], trials: int, seed: int
 ) -> tuple[ItemList, ItemList]:
-    """For each query what the point does that is the best on the queries of the other folds."""
-    n = len(judged.requests)
-    result: tuple[list[npt.NDArray[np.int32]], list[npt.NDArray[np.int32]]] = ([], [])
-    for side in (0, 1):
-        scores = [measure(lists[side], judged.truth, K, ["ndcg"]) for lists in tried]
-        ndcg = np.zeros((len(tried), n))
-        for number, score in enumerate(scores):
-            ndcg[number, score.requests] = score.values[f"ndcg@{K}"]
-        best = [int(ndcg[:, fold != number].sum(axis=1).argmax()) for number in range(_FOLDS)]
-        result[side].extend(tried[best[int(fold[row])]][side].list_of(row) for row in range(n))
-    return ItemList.from_lists(result[0]), ItemList.from_lists(result[1])
+    """For each query what BM25 does under the weights that are the best on the queries of the other folds."""
+    lists: list[list[npt.NDArray[np.int32]]] = [[np.empty(0, np.int32)] * len(fold) for _ in range(2)]
+    for number in range(_FOLDS):
+        learned = fold != number
+
+        def judge(weights: Mapping[str, Any], learned: npt.NDArray[np.bool_] = learned) -> list[float]:
+            return [float(ndcg[learned].mean()) for ndcg in weighted(weights).ndcg]
+
+        done = search_space(
+            "BM25", BM25.space, starting_points(BM25(), BM25.space, BM25.starts), judge, trials=max(trials, 1), rng=seed
+        )
+        for side in range(2):
+            best = max(done, key=lambda trial: trial.values[side])
+            found = weighted(best.options).lists[side]
+            for row in np.flatnonzero(~learned):
+                lists[side][row] = found.list_of(int(row))
+    return ItemList.from_lists(lists[0]), ItemList.from_lists(lists[1])
 
 
 def _mean(lists: Sequence[ItemList], judged: Replay) -> Scores:
