@@ -1,6 +1,6 @@
 """What a shop brings: products, photos, events and judgements, read, checked and made canonical."""
 
-from vetrina.catalogue.guess import guess_event_mapping, guess_item_mapping
+from vetrina.catalogue.guess import column_called, guess_event_mapping, guess_item_mapping
 from vetrina.catalogue.ingest import Ingested, read_events, read_items
 from vetrina.catalogue.judgements import read_judgements
 from vetrina.catalogue.mapping import EventMapping, ItemMapping, mapping_toml
@@ -12,6 +12,7 @@ __all__ = [
     "Ingested",
     "ItemMapping",
     "Table",
+    "column_called",
     "guess_event_mapping",
     "guess_item_mapping",
     "mapping_toml",
