@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vetrina.core import EventKind, EventLog
-from vetrina.core.errors import ConfigError
-from vetrina.engine import Gains, Replay, requests_at, requests_from_log
+from vetrina.core.errors import ConfigError, DataError
+from vetrina.engine import Gains, Replay, ShopConfig, requests_at, requests_from_log
+from vetrina.evaluate import PROTOCOLS, Holdout, hold_out
 
 QUERIES = ["black shoes", "red dress"]
 
@@ -219,3 +220,218 @@ def test_wrong_input_is_named() -> None:
 def test_an_empty_log_has_no_requests() -> None:
     for replay in (requests_from_log(log_of(), 0, 10), requests_at(log_of(), 0, 10)):
         assert len(replay.requests) == len(replay.truth) == len(replay.shopper) == 0
+
+
+# --- protocols ------------------------------------------------------------------
+
+CONFIG = ShopConfig.parse(
+    {
+        "items": {"file": "products.csv", "item": "sku", "title": "name"},
+        "build": {"test_days": 0.15},
+        "rank": {"window": 6},
+    },
+    "",
+)
+
+
+def levels(held: Holdout) -> list[Holdout]:
+    """The test, and the validation inside its training part."""
+    return [held, *([held.validation] if held.validation else [])]
+
+
+def asked(held: Holdout) -> list[tuple[str, int, int, list[int], list[int]]]:
+    """(table, shopper, now, window, right items) of every request."""
+    return [
+        (
+            name,
+            int(replay.shopper[b]),
+            int(replay.requests.now[b]),
+            replay.requests.windows.slice(b, b + 1).item.tolist(),
+            replay.truth.slice(b, b + 1).item[replay.truth.slice(b, b + 1).gain > 0].tolist(),
+        )
+        for name, replay in held.parts.items()
+        for b in range(len(replay.requests))
+    ]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@settings(deadline=None, max_examples=60)
+@given(log=logs, seed=st.integers(0, 9))
+def test_nothing_that_is_asked_was_learned_from(protocol: str, log: EventLog, seed: int) -> None:
+    if not len(log):
+        return
+    config = CONFIG.model_copy(update={"build": CONFIG.build.model_copy(update={"seed": seed})})
+    held = hold_out(log, protocol, config)
+    assert held.protocol == protocol
+    for level in levels(held):
+        train = level.train
+        assert np.all(np.diff(train.time) >= 0)
+        for replay in level.parts.values():
+            windows = replay.requests.windows
+            assert np.all(windows.time < replay.requests.now[windows.row])
+            assert np.all(replay.truth.n_relevant > 0)
+        for _, shopper, now, window, right in asked(level):
+            own = train.take(train.shopper == shopper) if shopper >= 0 else train.take(slice(0))
+            if protocol in ("time", "time-frozen", "cold-shoppers"):
+                assert now >= train.time.max(initial=0)
+            if protocol == "cold-shoppers":
+                assert not len(own)
+                assert shopper >= 0
+            if protocol == "time-frozen":
+                assert len(own)
+            if protocol == "last":
+                assert np.all(own.time < now)
+                source = log if level is held else held.train
+                every = requests_from_log(source, 0, 10**9)
+                assert now == every.requests.now[every.shopper == shopper].max()
+            if protocol == "shoppers":
+                assert not len(own)
+                assert shopper >= 0
+            if protocol == "cold-items":
+                assert not np.isin(right, [*train.item, *level.observed.item, *window]).any()
+            if protocol == "random":
+                assert not np.isin(right, own.item).any()
+                assert set(window) <= set(own.item.tolist())
+    if held.validation:
+        # What is tuned on was there to be learned from, but for the tenth that is kept for it.
+        for _, shopper, _, _, right in asked(held.validation):
+            if protocol != "random":
+                pairs = set(zip(held.train.shopper.tolist(), held.train.item.tolist(), strict=True))
+                assert {(shopper, item) for item in right} <= pairs
+
+
+def held_of(protocol: str, *events: Event, shoppers: int = 3, **build: float) -> Holdout:
+    config = CONFIG.model_copy(update={"build": CONFIG.build.model_copy(update=build)})
+    return hold_out(log_of(*events, shoppers=shoppers), protocol, config)
+
+
+def test_by_time_everything_before_the_cut_and_every_request_after_it() -> None:
+    events = [Event(hour * 3600, shopper=hour % 2, item=hour % 5) for hour in range(24)]
+    log = log_of(*events)
+    held = hold_out(log, "time", CONFIG, cut=20 * 3600)
+    assert held.train.time.tolist() == log.time[:20].tolist()
+    assert held.observed is log
+    assert [(now, window, right) for _, _, now, window, right in asked(held)] == [
+        (hour * 3600, [item % 5 for item in range(hour % 2, hour, 2)][-6:], [hour % 5]) for hour in range(20, 24)
+    ]
+    # As long before the cut as the test days are long (0.15 days), and all that is learned from is before that.
+    assert held.validation is not None
+    assert held.validation.train.time.tolist() == log.time[:17].tolist()
+    assert [now // 3600 for _, _, now, _, _ in asked(held.validation)] == [17, 18, 19]
+
+
+def test_the_last_request_of_each_shopper_who_asked_before() -> None:
+    events = [Event(10 + 5000 * n, shopper=n % 2, item=n) for n in range(5)]
+    held = held_of("last", *events, Event(90_000, shopper=2, item=3), Event(99_000, kind=EventKind.view, item=1))
+    assert asked(held) == [("Recommendations", 1, 15_010, [1], [3]), ("Recommendations", 0, 20_010, [0, 2], [4])]
+    # The view afterwards is the tested shopper's own, and not learned from; the later event of another is.
+    assert held.train.time.tolist() == [10, 5010, 10_010, 90_000]
+    assert held.leaks
+    assert "other shoppers" in held.leak
+
+
+def test_all_events_of_a_fifth_of_the_shoppers() -> None:
+    events = [Event(5000 * n, shopper=n % 50 - 1, item=n % 5) for n in range(400)]
+    held = held_of("shoppers", *events, shoppers=49)
+    tested = {shopper for _, shopper, *_ in asked(held)}
+    assert 4 <= len(tested) <= 16
+    assert not tested & set(held.train.shopper.tolist())
+    assert -1 in held.train.shopper, "what nobody in particular did is learned from"
+    whose = held.parts["Recommendations"].shopper.tolist()
+    assert all(whose.count(shopper) == 8 for shopper in tested), "every request of theirs"
+
+
+def test_shoppers_never_seen_before_the_cut() -> None:
+    old = [Event(5000 * n, shopper=0, item=n % 5) for n in range(10)]
+    new = [Event(50_000 + 5000 * n, shopper=n % 3 - 1, item=n % 5) for n in range(6)]
+    held = hold_out(log_of(*old, *new), "cold-shoppers", CONFIG, cut=50_000)
+    assert asked(held) == [("Recommendations", 1, 60_000, [], [2]), ("Recommendations", 1, 75_000, [2], [0])]
+
+
+def test_items_of_which_nothing_is_known() -> None:
+    events = [Event(5000 * n, shopper=n % 3, item=n % 10) for n in range(60)]
+    held = held_of("cold-items", *events, test_days=1.0)
+    cold = set(range(10)) - set(held.train.item.tolist())
+    assert 1 <= len(cold) <= 4
+    assert {item for *_, right in asked(held) for item in right} == cold
+    assert held.validation is not None
+    colder = {item for *_, right in asked(held.validation) for item in right}
+    assert colder
+    assert not colder & cold, "what is tuned on is drawn among the others"
+
+
+def test_eight_tenths_one_tenth_and_one_tenth_of_each_shopper() -> None:
+    """Sizes as RecBole's ratio split gives them; both events of a pair are on one side."""
+    sizes = [1, 2, 3, 9, 10, 19, 20, 37]
+    events = [
+        Event(1000 * again + 10 * item, shopper=who, item=item)
+        for who, size in enumerate(sizes)
+        for item in range(size)
+        for again in (0, 1)
+    ]
+    held = held_of("random", *events, shoppers=len(sizes))
+    assert held.validation is not None
+    tests, tunes = ({one[1]: one for one in asked(level)} for level in levels(held))
+    assert {who: len(one[4]) for who, one in tests.items()} == {1: 1, 2: 1, 3: 1, 4: 1, 5: 1, 6: 2, 7: 3}
+    assert {who: len(one[4]) for who, one in tunes.items()} == {2: 1, 3: 1, 4: 1, 5: 1, 6: 2, 7: 3}
+    learned = {(int(who), int(item)) for who, item in zip(held.train.shopper, held.train.item, strict=True)}
+    assert len(held.train) == 2 * len(learned)
+    for level, apart in ((held, 1), (held.validation, 0)):
+        replay = level.parts["Recommendations"]
+        for query, (_, who, _, _, right) in zip(replay.requests.queries, asked(level), strict=True):
+            known = {item for shopper, item in learned if shopper == who}
+            known |= set(tunes[who][4]) if apart and who in tunes else set()
+            assert set(query.exclude) == known, "what was met is left out of the candidates"
+            assert not known & set(right)
+    assert held.leaks
+
+
+@pytest.mark.parametrize("how", ["deleted", "shuffled", "moved"])
+@settings(deadline=None, max_examples=60)
+@given(
+    log=logs, protocol=st.sampled_from(["time", "time-frozen", "cold-shoppers", "cold-items"]), step=st.integers(0, 60)
+)
+def test_what_comes_after_the_cut_changes_nothing_before_it(how: str, log: EventLog, protocol: str, step: int) -> None:
+    """Neither what is learned from nor what is tuned on."""
+    cut = step * 600
+    if not len(log.before(cut)):
+        return
+    other = altered(log, cut, how)
+    for one, two in zip(
+        *([level.train for level in levels(hold_out(each, protocol, CONFIG, cut=cut))] for each in (log, other)),
+        strict=True,
+    ):
+        assert contents(one) == contents(two)
+    one, two = (hold_out(each, protocol, CONFIG, cut=cut).validation for each in (log, other))
+    assert (one is None) == (two is None)
+    if one and two:
+        assert contents(one.observed) == contents(two.observed)
+        assert {name: described(part) for name, part in one.parts.items()} == {
+            name: described(part) for name, part in two.parts.items()
+        }
+
+
+def altered(log: EventLog, time: int, how: str) -> EventLog:
+    """The same until ``time``; from then on nothing, or the same events with their parts drawn anew, or later ones."""
+    if how == "deleted":
+        return log.before(time)
+    later = np.flatnonzero(log.time >= time)
+    if how == "moved":
+        return replace(log, time=np.where(log.time >= time, log.time + 86_400, log.time))
+    mixed = {name: getattr(log, name).copy() for name in ("item", "shopper", "kind", "request", "query")}
+    for number, column in enumerate(mixed.values()):
+        column[later] = column[np.random.default_rng(number).permutation(later)]
+    return replace(log, **mixed)
+
+
+def contents(log: EventLog) -> list[tuple[object, ...]]:
+    return list(
+        zip(*(getattr(log, name).tolist() for name in ("time", "shopper", "kind", "item", "query")), strict=True)
+    )
+
+
+def test_an_unknown_protocol_and_an_empty_log_are_named() -> None:
+    with pytest.raises(ConfigError, match=r"there is no 'cold-item'\. Did you mean 'cold-items'.*time-frozen"):
+        hold_out(log_of(Event(1, item=0)), "cold-item", CONFIG)
+    with pytest.raises(DataError, match="log is empty"):
+        hold_out(log_of(), "time", CONFIG)
