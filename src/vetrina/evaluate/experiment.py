@@ -152,7 +152,7 @@ def measure_shop(
         engine = learn(encoded.items, held.train, config, encoded.encoders, None, shown)
         comparisons += measure_holdout(engine, held, config, shown, trials=trials, baseline=baseline)
     if judged is not None:
-        tables = measure_judged(encoded, log, judged, config, shown, tuned=trials != 0)
+        tables = measure_judged(encoded, log, judged, config, shown, trials=trials)
         comparisons += [Comparison(table) for table in tables]
     return Evaluation(tuple(comparisons))
 
