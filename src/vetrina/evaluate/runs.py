@@ -134,16 +134,16 @@ def read_run(path: Path, name: str = "") -> Run:
     above = pl.struct("__request", "__by") == pl.struct("__request", "__by").shift(1)
     tied = int(ordered.select(above.sum()).item())
     if tied:
-        notes.append(f"{read.name}: {tied:,} rows tie with the one above; the item whose id is later goes first")
+        notes.append(f"{read.name}: {_many(tied, 'row')} tie with the one above; the item whose id is later goes first")
     if {"rank", "score"} <= set(table.columns):
         against = ordered.filter((pl.col("rank") < pl.col("rank").shift(1)).over("__request"))["request"].n_unique()
         if against:
             notes.append(
-                f"{read.name}: in {against:,} requests the ranks are not in the order of the scores; the scores count"
+                f"{read.name}: in {_many(against, 'request')} the ranks are not in the order of the scores; the scores count"
             )
     twice = ordered.height - ordered.select(pl.struct("request", "item").n_unique()).item()
     if twice:
-        notes.append(f"{read.name}: {twice:,} rows repeat an item of their request; they take a place and earn nothing")
+        notes.append(f"{read.name}: {_many(twice, 'row')} repeat an item of their request: a place that earns nothing")
     return Run(name or _stem(path), ordered.select("request", "item"), tuple(notes))
 
 
@@ -181,7 +181,7 @@ def read_truth(path: Path) -> RunTruth:
     if negative:
         # As trec_eval takes them: TREC marks junk so.
         table = table.with_columns(pl.col("gain").clip(0))
-        notes.append(f"{read.name}: {negative:,} gains below 0 count as 0, judged and wrong")
+        notes.append(f"{read.name}: {_many(negative, 'gain')} below 0 count as 0, judged and wrong")
     who = [name for name in ("shopper", "segment") if name in table.columns]
     for name in who:
         several = table.group_by("request", maintain_order=True).agg(pl.col(name).drop_nulls().n_unique().alias("n"))
@@ -194,7 +194,7 @@ def read_truth(path: Path) -> RunTruth:
     first = table.unique(["request", "item"], keep="first", maintain_order=True)
     if first.height < table.height:
         more = table.height - first.height
-        notes.append(f"{read.name}: {more:,} rows repeat an item of their request; the first of each counts")
+        notes.append(f"{read.name}: {_many(more, 'row')} repeat an item of their request; the first counts")
     requests = table.group_by("request", maintain_order=True).agg(pl.col(name).drop_nulls().first() for name in who)
     return RunTruth(path.name, first.select("request", "item", "gain"), requests, tuple(notes))
 
@@ -239,14 +239,14 @@ def _read(path: Path, trec: Sequence[str], *, needed: Sequence[str], wanted: Seq
             counted[f"column {called[name]!r}: {reason}"] = (rows.height, such)
             frame = frame.filter(~test)
     lost = table.n_rows - frame.height
-    notes += [f"{table.name}: {many:,} rows left out, {why} ({such})" for why, (many, such) in counted.items()]
+    notes += [f"{table.name}: {_many(many, 'row')} left out, {why} ({such})" for why, (many, such) in counted.items()]
     if not frame.height:
         why = f" {notes[-1]}." if counted else ""
         raise DataError(f"{table.name}: holds no usable row.{why} Expected {', '.join([*needed, *wanted])}.")
     if lost > _MAX_BAD_SHARE * table.n_rows:
         raise TooManyBadRows(
             f"{table.name}: {lost:,} of {table.n_rows:,} rows cannot be used, more than {_MAX_BAD_SHARE:.0%}: "
-            f"{'; '.join(f'{many:,} rows, {why} ({such})' for why, (many, such) in counted.items())}. Mend the file."
+            f"{'; '.join(f'{why} ({many:,} times, first in {such})' for why, (many, such) in counted.items())}. Mend the file."
         )
     shown = [pl.col(f"__{name}" if name in figures else name).alias(name) for name in called]
     return _Read(table.name, frame.select(shown), table.columns, notes)
@@ -308,6 +308,10 @@ def _stem(path: Path) -> str:
 
 def _a(name: str) -> str:
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _listed(names: Sequence[object]) -> str:
@@ -396,9 +400,9 @@ def _lists(run: Run, truth: RunTruth, order: pl.DataFrame, codes: pl.DataFrame) 
     notes = []
     missing, beyond = int((sizes == 0).sum()), run.table["request"].n_unique() - int((sizes > 0).sum())
     if missing:
-        notes.append(f"{run.name}: {missing:,} of {order.height:,} requests are not in it and count as empty lists")
+        notes.append(f"{run.name}: {missing:,} of {order.height:,} requests not in it, which count as empty lists")
     if beyond:
-        notes.append(f"{run.name}: {beyond:,} requests that {truth.name} lacks were left out")
+        notes.append(f"{run.name}: {_many(beyond, 'request')} that {truth.name} lacks left out")
     if not known["item"].is_in(truth.table["item"].unique().implode()).any():
         notes.append(
             f"{run.name}: lists no item that {truth.name} names, such as {known['item'][0]!r} "
