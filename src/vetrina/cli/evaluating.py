@@ -29,7 +29,7 @@ Baseline = Annotated[
     str,
     typer.Option(
         metavar="NAME",
-        help="The system whose lead over the others is tested; default: the engine, or the first of --run.",
+        help="Whose lead over the others is tested; default: the engine’s, or the first run’s.",
     ),
 ]
 Cut = Annotated[int | None, typer.Option("--k", metavar="N", min=1, help="Results that count, with --run; default 10.")]

@@ -139,7 +139,7 @@ def read_run(path: Path, name: str = "") -> Run:
         against = ordered.filter((pl.col("rank") < pl.col("rank").shift(1)).over("__request"))["request"].n_unique()
         if against:
             notes.append(
-                f"{read.name}: in {_many(against, 'request')} the ranks are not in the order of the scores; the scores count"
+                f"{read.name}: in {_many(against, 'request')} the ranks are not in the order of the scores, which count"
             )
     twice = ordered.height - ordered.select(pl.struct("request", "item").n_unique()).item()
     if twice:
@@ -239,14 +239,15 @@ def _read(path: Path, trec: Sequence[str], *, needed: Sequence[str], wanted: Seq
             counted[f"column {called[name]!r}: {reason}"] = (rows.height, such)
             frame = frame.filter(~test)
     lost = table.n_rows - frame.height
-    notes += [f"{table.name}: {_many(many, 'row')} left out, {why} ({such})" for why, (many, such) in counted.items()]
+    why = [f"{_many(many, 'row')} left out, {reason} ({such})" for reason, (many, such) in counted.items()]
+    notes += [f"{table.name}: {one}" for one in why]
     if not frame.height:
-        why = f" {notes[-1]}." if counted else ""
-        raise DataError(f"{table.name}: holds no usable row.{why} Expected {', '.join([*needed, *wanted])}.")
+        told = f" ({'; '.join(why)})" if why else ""
+        raise DataError(f"{table.name}: holds no usable row{told}. Expected {', '.join([*needed, *wanted])}.")
     if lost > _MAX_BAD_SHARE * table.n_rows:
         raise TooManyBadRows(
             f"{table.name}: {lost:,} of {table.n_rows:,} rows cannot be used, more than {_MAX_BAD_SHARE:.0%}: "
-            f"{'; '.join(f'{why} ({many:,} times, first in {such})' for why, (many, such) in counted.items())}. Mend the file."
+            f"{'; '.join(why)}. Mend the file."
         )
     shown = [pl.col(f"__{name}" if name in figures else name).alias(name) for name in called]
     return _Read(table.name, frame.select(shown), table.columns, notes)
