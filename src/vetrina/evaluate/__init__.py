@@ -3,6 +3,7 @@
 from vetrina.evaluate.baselines import ALS, BM25, Baseline, ItemKNN, OwnFrequency, Popularity
 from vetrina.evaluate.metrics import METRICS, Scores, measure
 from vetrina.evaluate.protocols import PROTOCOLS, Holdout, hold_out
+from vetrina.evaluate.rates import rates
 from vetrina.evaluate.significance import Interval, bootstrap, bootstrap_difference, bootstrap_mean, holm
 from vetrina.evaluate.tables import Row, Table, compare, corrected
 from vetrina.evaluate.tuning import Tuned, tune
@@ -30,5 +31,6 @@ __all__ = [
     "hold_out",
     "holm",
     "measure",
+    "rates",
     "tune",
 ]
