@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from vetrina.core import DAY, EVENT_COLUMNS, Config, Items
+from vetrina.core import DAY, EVENT_COLUMNS, Config, ItemList, Items
 from vetrina.core.errors import ConfigError, DataError, MissingFile, RequestError
 from vetrina.simulate import Simulation, SimulationConfig, simulate
 from vetrina.simulate.language import Vocabulary, singular
@@ -281,6 +281,57 @@ def test_words_of_a_query_are_understood_in_any_order_and_number() -> None:
         "glass",
         "box",
     ]
+
+
+def shown_lists(made: Simulation, length: int = 20) -> tuple[ItemList, pl.DataFrame]:
+    """The first places of what was shown, and who asked for it."""
+    rows = made.events.filter((pl.col("kind") == "impression") & (pl.col("position") <= length)).sort(
+        "request", "position"
+    )
+    items = made.items.positions(rows["item"].to_list()).reshape(-1, length)
+    return ItemList.from_lists(list(items)), made.requests.sort("request")
+
+
+def test_the_true_ctr_of_a_policy_is_examination_times_attraction(made: Simulation) -> None:
+    requests = pl.DataFrame({"shopper": ["shopper-0003", "shopper-0009"], "query": ["red boots", None]})
+    lists = ItemList.from_lists([np.array([7, 3, 100], dtype=np.int32), np.array([5], dtype=np.int32)])
+    clicks = made.config.clicks
+    expected, bought = [], 0.0
+    for shopper, query, items in (("shopper-0003", "red boots", [7, 3, 100]), ("shopper-0009", None, [5])):
+        for place, item in enumerate(items, start=1):
+            utility = float(made.true_utility([shopper], query)[0, item])
+            chance = place**-0.5 * (0.012 + (0.85 - 0.012) * utility)
+            expected.append(chance)
+            bought += chance * clicks.cart * utility * clicks.purchase
+    assert made.true_clicks(lists, requests) == pytest.approx(expected, rel=1e-5)
+    assert made.true_ctr(lists, requests) == pytest.approx(sum(expected) / 4, rel=1e-5)
+    assert made.true_cvr(lists, requests) == pytest.approx(bought / sum(expected), rel=1e-5)
+
+
+def test_what_happened_is_drawn_from_the_true_chances(made: Simulation) -> None:
+    """Monte Carlo: the clicks of the log, and of shuffled lists, of the lists that were shown."""
+    lists, requests = shown_lists(made)
+    counts = dict(made.events["kind"].value_counts().iter_rows())
+    chance = made.true_clicks(lists, requests)
+    z = (counts["click"] - chance.sum()) / np.sqrt((chance * (1 - chance)).sum())
+    assert abs(z) < 3
+    assert made.true_ctr(lists, requests) == pytest.approx(counts["click"] / counts["impression"], rel=0.03)
+    assert made.true_cvr(lists, requests) == pytest.approx(counts["purchase"] / counts["click"], rel=0.15)
+    # The best first: who knows the truth gets more clicks from the same products, and the reverse fewer.
+    attraction = chance / made.true_examination[np.arange(len(chance)) % 20]
+    lists.columns |= {"best": attraction, "worst": -attraction}
+    best = made.true_ctr(lists.sorted_by("best"), requests)
+    assert made.true_ctr(lists.sorted_by("worst"), requests) < made.true_ctr(lists, requests) < best
+
+
+def test_the_true_ctr_of_what_cannot_be_said(made: Simulation) -> None:
+    one = ItemList.from_lists([np.array([7], dtype=np.int32)])
+    with pytest.raises(DataError, match="2 requests were given for 1 lists"):
+        made.true_ctr(one, made.requests.head(2))
+    with pytest.raises(DataError, match="at least one product"):
+        made.true_ctr(ItemList.from_lists([]), made.requests.head(0))
+    with pytest.raises(RequestError, match="'nobody' is not simulated here"):
+        made.true_ctr(one, pl.DataFrame({"shopper": ["nobody"], "query": ["hat"]}))
 
 
 def test_what_is_written_is_read_back(made: Simulation, items: Items, tmp_path: Path) -> None:

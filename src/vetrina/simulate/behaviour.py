@@ -268,10 +268,20 @@ class Behaviour:
         missing = np.float32(self.config.relevance.missing_words)
         return np.asarray(missing + (1 - missing) * held[item] / len(terms), dtype=np.float32)
 
-    def examination(self) -> Floats:
-        """Probability that each position of a list is looked at: float32 (length,)."""
-        places = np.arange(1, self.config.listing.length + 1, dtype=np.float32)
+    def examination(self, length: int) -> Floats:
+        """Probability that each of the first positions of a list is looked at: float32 (length,)."""
+        places = np.arange(1, length + 1, dtype=np.float32)
         return np.asarray(places ** np.float32(-self.config.clicks.decay), dtype=np.float32)
+
+    def attraction(self, utility: Floats) -> Floats:
+        """Probability of a click on what is looked at: float32, the shape of ``utility``."""
+        clicks = self.config.clicks
+        return np.asarray(clicks.stray + (clicks.attraction - clicks.stray) * utility, dtype=np.float32)
+
+    def purchase(self, utility: Floats) -> Floats:
+        """Probability that what is clicked is put into the cart, and then bought: the shape of ``utility``."""
+        clicks = self.config.clicks
+        return np.asarray(clicks.cart * utility * clicks.purchase, dtype=np.float32)
 
 
 def _framed(inner: Floats, unknown: float) -> Floats:

@@ -186,9 +186,8 @@ class Traffic:
         rng, clicks = self._rng, self._config.clicks
         there = shown >= 0
         utility = self._utility(shopper, query, np.maximum(shown, 0))
-        examined = rng.random(shown.shape) < self._behaviour.examination()[: shown.shape[1]]
-        attraction = clicks.stray + (clicks.attraction - clicks.stray) * utility
-        clicked = there & examined & (rng.random(shown.shape) < attraction)
+        examined = rng.random(shown.shape) < self._behaviour.examination(shown.shape[1])
+        clicked = there & examined & (rng.random(shown.shape) < self._behaviour.attraction(utility))
         carted = clicked & (rng.random(shown.shape) < clicks.cart * utility)
         bought = carted & (rng.random(shown.shape) < clicks.purchase)
         place = np.broadcast_to(np.arange(1, shown.shape[1] + 1), shown.shape)

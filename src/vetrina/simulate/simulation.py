@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from vetrina.core import DAY, EVENT_COLUMNS, EventKind, Items, Progress, Silent
+from vetrina.core import DAY, EVENT_COLUMNS, EventKind, ItemList, Items, Progress, Silent
 from vetrina.core.errors import DataError, MissingFile, RequestError, nearest
 from vetrina.simulate.behaviour import Behaviour, Shoppers, Traits
 from vetrina.simulate.language import Vocabulary
@@ -77,7 +77,7 @@ class Simulation:
     @property
     def true_examination(self) -> npt.NDArray[np.float32]:
         """Probability that each position of a list is looked at: float32 (list length,)."""
-        return self.behaviour.examination()
+        return self.behaviour.examination(self.config.listing.length)
 
     def true_utility(self, shoppers: list[str], query: str | None = None) -> npt.NDArray[np.float32]:
         """What every product is worth to shoppers who ask ``query``, before the noise of clicking.
@@ -99,12 +99,8 @@ class Simulation:
         RequestError
             When a shopper is not one of the simulated ones.
         """
-        for name in shoppers:
-            if name not in self._code:
-                raise RequestError(f"shopper {name!r} is not simulated here.{nearest(name, list(self._code)[:20000])}")
-        people = np.array([self._code[name] for name in shoppers], dtype=np.int64)
         everything = np.arange(len(self.items))[None, :]
-        utility = self.behaviour.taste(people[:, None], everything)
+        utility = self.behaviour.taste(self._people(shoppers)[:, None], everything)
         if query:
             np.multiply(utility, self.true_relevance(query), out=utility)
         return utility
@@ -113,6 +109,62 @@ class Simulation:
         """How far every product answers ``query``, whoever asks: float32 (n_items,), in 0..1."""
         intent = self.behaviour.vocabulary.parse(query)
         return self.behaviour.relevance([intent], np.arange(len(self.items))[None, :]).reshape(-1)
+
+    def true_clicks(self, lists: ItemList, requests: pl.DataFrame) -> npt.NDArray[np.float64]:
+        """The chance of a click on every row of lists, were they shown: examination x attraction.
+
+        Parameters
+        ----------
+        lists : ItemList
+            What some policy would show, the best first; items are codes in ``self.items``.
+        requests : DataFrame
+            Who asks for each list, and what: columns shopper and query, as in ``self.requests``.
+
+        Returns
+        -------
+        float64 of shape (n_rows,)
+
+        Raises
+        ------
+        DataError
+            When there is not one request for each list.
+        RequestError
+            When a shopper is not one of the simulated ones.
+        """
+        chance = self.behaviour.attraction(self._utility(lists, requests)).astype(np.float64)
+        place = np.arange(len(lists.item)) - np.repeat(lists.offsets[:-1], lists.sizes)
+        return np.asarray(chance * self.behaviour.examination(int(lists.sizes.max()))[place])
+
+    def true_ctr(self, lists: ItemList, requests: pl.DataFrame) -> float:
+        """Expected clicks per product shown, were these lists shown; arguments as :meth:`true_clicks`."""
+        return float(self.true_clicks(lists, requests).mean())
+
+    def true_cvr(self, lists: ItemList, requests: pl.DataFrame) -> float:
+        """Expected purchases per expected click, were these lists shown; arguments as :meth:`true_clicks`."""
+        clicks = self.true_clicks(lists, requests)
+        return float(clicks @ self.behaviour.purchase(self._utility(lists, requests)) / clicks.sum())
+
+    def _utility(self, lists: ItemList, requests: pl.DataFrame) -> npt.NDArray[np.float32]:
+        """What the product of every row is worth to who asks for its list: float32 (n_rows,)."""
+        if len(lists) != requests.height or not len(lists.item):
+            raise DataError(
+                f"{requests.height:,} requests were given for {len(lists):,} lists of {len(lists.item):,} products; "
+                "give one for each list, and at least one product."
+            )
+        item, row = lists.item.astype(np.int64), lists.row
+        utility = self.behaviour.taste(self._people(requests["shopper"].to_list())[row], item)
+        texts, code = np.unique(requests["query"].fill_null("").to_numpy(), return_inverse=True)
+        order = np.argsort(code[row], kind="stable")
+        for text, rows in zip(texts, np.split(order, np.cumsum(np.bincount(code[row]))), strict=False):
+            if text:  # "" is browsing: taste alone
+                utility[rows] *= self.behaviour.relevance([self.behaviour.vocabulary.parse(text)], item[None, rows])[0]
+        return utility
+
+    def _people(self, names: list[str]) -> npt.NDArray[np.int64]:
+        for name in names:
+            if name not in self._code:
+                raise RequestError(f"shopper {name!r} is not simulated here.{nearest(name, list(self._code)[:20000])}")
+        return np.array([self._code[name] for name in names], dtype=np.int64)
 
     def write(self, folder: Path) -> Path:
         """Write events.parquet, requests.parquet, shoppers.parquet, traits.parquet and simulation.json.
