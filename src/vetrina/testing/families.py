@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vetrina.core import EventLog, ItemList, Items, Query, Requests, Windows
+from vetrina.core.past import differs, equal_pasts
 from vetrina.rank import FeatureFamily
 from vetrina.testing.contract import COMMON_RULES, TOLERANCE, Answers, Case, named, require, same
 from vetrina.testing.retrievers import cuts, fewer, no_events, without_windows
@@ -182,20 +183,18 @@ def batch_equals_single(case: FeatureCase) -> None:
 
 
 def it_learns_from_what_it_says_and_from_nothing_later(case: FeatureCase) -> None:
-    """``learns``: with "items" the log changes nothing; with "counts" events later than a request change nothing."""
-    cls = type(case.fitted)
-    if cls.learns == "items":
-        bare = case.make().fit(case.items, no_events(case.items))
-        told = 'the log changes its features: say learns = "counts" or "log"'
-        same(case.fitted, case.answers(bare), case.expected, told)
-    if cls.learns == "counts":
-        for cut in cuts(case.log):
-            asked = case.requests.slice(0, int(np.searchsorted(case.requests.now, cut, side="right")))
-            lists = case.candidates(asked)
-            earlier = case.make().fit(case.items, case.log.before(cut))
-            later = 'events later than a request change its features: read counts at `now`, or say learns = "log"'
-            got, wanted = ({"features": family.compute(asked, lists)} for family in (earlier, case.fitted))
-            same(case.fitted, got, wanted, later, TOLERANCE)
+    """``learns``: the changes of the log that may not matter to it change nothing (:func:`equal_pasts`)."""
+    learns = case.fitted.learns
+    for cut in cuts(case.log):
+        asked = case.requests
+        if learns == "counts":
+            asked = asked.slice(0, int(np.searchsorted(asked.now, cut, side="right")))
+        lists = case.candidates(asked)
+        first, others = equal_pasts(learns, case.log, cut)
+        wanted = {"features": case.make().fit(case.items, first).compute(asked, lists)}
+        for change, log in others.items():
+            got = {"features": case.make().fit(case.items, log).compute(asked, lists)}
+            same(case.fitted, got, wanted, differs(learns, change))
 
 
 #: Every rule for a feature family, by name: call with a :class:`FeatureCase`.

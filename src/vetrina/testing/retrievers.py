@@ -10,6 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from vetrina.core import EVENT_COLUMNS, EventLog, ItemList, Items, Query, Requests, Windows
+from vetrina.core.past import differs, equal_pasts
 from vetrina.retrieve import Retriever
 from vetrina.retrieve.base import Allowed, Found
 from vetrina.testing.contract import COMMON_RULES, TOLERANCE, Answers, Case, named, require, same
@@ -221,20 +222,18 @@ def batch_equals_single(case: RetrieverCase) -> None:
 
 
 def it_learns_from_what_it_says_and_from_nothing_later(case: RetrieverCase) -> None:
-    """``learns``: with "items" the log changes nothing; with "counts" events later than a request change nothing."""
-    cls = type(case.fitted)
-    if cls.learns == "items":
-        bare = case.make().fit(case.items, no_events(case.items))
-        told = 'the log changes its answers: say learns = "counts" or "log"'
-        same(case.fitted, case.answers(bare), case.expected, told, TOLERANCE)
-    if cls.learns == "counts":
-        for cut in cuts(case.log):
-            asked = case.requests.slice(0, int(np.searchsorted(case.requests.now, cut, side="right")))
-            lists = sample_lists(asked, len(case.items))
-            earlier = case.make().fit(case.items, case.log.before(cut))
-            later = 'events later than a request change its answer: read counts at `now`, or say learns = "log"'
-            wanted = _answers(case.fitted, asked, lists)
-            same(case.fitted, _answers(earlier, asked, lists), wanted, later, TOLERANCE)
+    """``learns``: the changes of the log that may not matter to it change nothing (:func:`equal_pasts`)."""
+    learns = case.fitted.learns
+    for cut in cuts(case.log):
+        asked = case.requests
+        if learns == "counts":
+            asked = asked.slice(0, int(np.searchsorted(asked.now, cut, side="right")))
+        lists = sample_lists(asked, len(case.items))
+        first, others = equal_pasts(learns, case.log, cut)
+        wanted = _answers(case.make().fit(case.items, first), asked, lists)
+        for change, log in others.items():
+            got = _answers(case.make().fit(case.items, log), asked, lists)
+            same(case.fitted, got, wanted, differs(learns, change))
 
 
 def cuts(log: EventLog) -> list[int]:
