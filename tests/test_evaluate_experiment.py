@@ -18,6 +18,7 @@ from vetrina.engine.encoding import encode_items
 from vetrina.engine.ingest import read_canonical
 from vetrina.engine.judged import judged_replay
 from vetrina.evaluate import Popularity, Table, hold_out, measure
+from vetrina.evaluate.comparing import Comparer
 from vetrina.evaluate.evaluation import Evaluation
 from vetrina.evaluate.experiment import evaluate_shop, measure_holdout
 from vetrina.evaluate.graded import measure_judged
@@ -152,7 +153,8 @@ def test_settings_hold_in_an_experiment(measured: tuple[Shop, Evaluation]) -> No
     options["shop"]["simulated"] = True
     config = ShopConfig.parse(options, "")
     late = int(log.time[-1]) + 1 - 2 * DAY
-    table = measure_holdout(engine, hold_out(log, "time", config, cut=late), config, trials=0)[0].table
+    comparer = Comparer(engine.items, hold_out(log, "time", config, cut=late), config)
+    table = measure_holdout(engine, comparer, trials=0)[0].table
     assert table.n < evaluation.tables[0].n
     assert "SIMULATED shoppers" in table.heading
     assert "baselines not tuned" in table.heading

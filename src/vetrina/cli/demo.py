@@ -120,7 +120,7 @@ def _make_shop(
         simulated=True,
     )
     shop = Shop.open(root)
-    shop.build(progress, measuring(found, progress))
+    shop.build(progress, measuring(found, progress, photos=shop.root))
     return shop, personas
 
 

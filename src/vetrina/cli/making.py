@@ -90,7 +90,7 @@ def build(
         if measure:
             from vetrina.evaluate.experiment import measuring
 
-            measured = measuring([], progress, trials=0)
+            measured = measuring([], progress, trials=0, photos=opened.root)
         manifest = opened.build(progress, measured)
     if as_json:
         print_json(manifest)

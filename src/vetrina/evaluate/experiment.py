@@ -8,20 +8,26 @@ then; nothing is learned from the test.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from vetrina.core import ItemList, Items, Progress, Silent
 from vetrina.core.errors import ConfigError, DataError, nearest
 from vetrina.engine import Canonical, Encoded, Engine, Gains, Measure, Replay, Shop, ShopConfig, learn
 from vetrina.evaluate.baselines import ALS, BM25, Baseline, ItemKNN, OwnFrequency, Popularity
-from vetrina.evaluate.comparing import DEPTH, compare_lists
+from vetrina.evaluate.comparing import DEPTH, Comparer
 from vetrina.evaluate.evaluation import Comparison, Evaluation
 from vetrina.evaluate.graded import measure_judged
 from vetrina.evaluate.protocols import Holdout, check_protocol, hold_out
+from vetrina.evaluate.rates import rates
+from vetrina.evaluate.report import learning_curve, training_curves
 from vetrina.evaluate.tables import ENGINE
 from vetrina.evaluate.tuning import TRIALS, told, tune
 
-__all__ = ["evaluate_shop", "measure_holdout", "measure_shop", "measuring"]
+__all__ = ["evaluate_shop", "measure_holdout", "measuring"]
 
 
 class _Rival(NamedTuple):
@@ -83,7 +89,8 @@ def evaluate_shop(
     """
     check_protocol(protocol)
     found: list[Evaluation] = []
-    shop.measure(measuring(found, progress, protocol=protocol, trials=trials, baseline=baseline), progress)
+    measure = measuring(found, progress, protocol=protocol, trials=trials, baseline=baseline, photos=shop.root)
+    shop.measure(measure, progress)
     (evaluation,) = found
     if not evaluation.comparisons:
         raise DataError(
@@ -101,84 +108,61 @@ def measuring(
     protocol: str = "time",
     trials: int = TRIALS,
     baseline: str = "",
+    photos: Path | None = None,
 ) -> Measure:
     """What :meth:`vetrina.engine.Shop.build` takes to measure what it builds: also appends to ``found``.
 
-    Parameters are those of :func:`evaluate_shop`.
+    Parameters
+    ----------
+    found : list of Evaluation
+    progress, protocol, trials, baseline
+        As for :func:`evaluate_shop`.
+    photos : Path, optional
+        The shop's folder, for the photos of examples.
     """
     check_protocol(protocol)
     _check_baseline(baseline)
+    shown = progress or Silent()
 
-    def measure_(canonical: Canonical, encoded: Encoded, judged: Replay | None, config: ShopConfig) -> dict[str, Any]:
-        evaluation = measure_shop(
-            canonical, encoded, judged, config, progress, protocol=protocol, trials=trials, baseline=baseline
-        )
+    def measure(canonical: Canonical, encoded: Encoded, judged: Replay | None, config: ShopConfig) -> dict[str, Any]:
+        log = canonical.log
+        evaluation = Evaluation()
+        if len(log):
+            held = hold_out(log, protocol, config)
+            engine = learn(encoded.items, held.train, config, encoded.encoders, None, shown)
+            comparer = Comparer(encoded.items, held, config, baseline or ENGINE, photos)
+            title = f"{config.shop.name}: rates of the log"
+            evaluation = Evaluation(
+                comparisons=tuple(measure_holdout(engine, comparer, shown, trials=trials)),
+                rates=tuple(rates(log, title, config.shop.simulated)),
+                training=training_curves(engine),
+            )
+        if judged is not None:
+            tables = measure_judged(encoded, log, judged, config, shown, trials=trials)
+            graded = tuple(Comparison(table) for table in tables)
+            evaluation = replace(evaluation, comparisons=evaluation.comparisons + graded)
         found.append(evaluation)
         return evaluation.as_dict()
 
-    return measure_
-
-
-def measure_shop(
-    canonical: Canonical,
-    encoded: Encoded,
-    judged: Replay | None,
-    config: ShopConfig,
-    progress: Progress | None = None,
-    *,
-    protocol: str = "time",
-    trials: int = TRIALS,
-    baseline: str = "",
-) -> Evaluation:
-    """All that a shop has the data for.
-
-    Parameters
-    ----------
-    canonical : Canonical
-        The shop's tables.
-    encoded : Encoded
-        Its items with their vectors.
-    judged : Replay or None
-        Graded queries.
-    config : ShopConfig
-    progress, protocol, trials, baseline
-        As for :func:`evaluate_shop`.
-    """
-    shown = progress or Silent()
-    log = canonical.log
-    comparisons: list[Comparison] = []
-    if len(log):
-        held = hold_out(log, protocol, config)
-        engine = learn(encoded.items, held.train, config, encoded.encoders, None, shown)
-        comparisons += measure_holdout(engine, held, config, shown, trials=trials, baseline=baseline)
-    if judged is not None:
-        tables = measure_judged(encoded, log, judged, config, shown, trials=trials)
-        comparisons += [Comparison(table) for table in tables]
-    return Evaluation(tuple(comparisons))
+    return measure
 
 
 def measure_holdout(
-    engine: Engine,
-    held: Holdout,
-    config: ShopConfig,
-    progress: Progress | None = None,
-    *,
-    trials: int = TRIALS,
-    baseline: str = "",
+    engine: Engine, comparer: Comparer, progress: Progress | None = None, *, trials: int = TRIALS
 ) -> list[Comparison]:
     """Ask an engine and the usual baselines all that was held out.
 
     Parameters
     ----------
     engine : Engine
-        Must have learned from ``held.train`` and nothing else.
-    held : Holdout
-    config : ShopConfig
+        Must have learned from the holdout's training part and nothing else.
+    comparer : Comparer
+        With the holdout.
     progress : Progress, optional
-    trials, baseline
+    trials : int
         As for :func:`evaluate_shop`.
     """
-    shown = progress or Silent()
+    shown, held, config = progress or Silent(), comparer.held, comparer.config
     observed = engine.observe(held.observed)
     comparisons = []
     for rivals, names in _RIVALS:
@@ -204,16 +188,11 @@ def measure_holdout(
                     notes[name].append(f"{rival.name} tuned to {told(options)}")
         for name, test in wanted.items():
             title = f"{config.shop.name}: {_TITLES[name]}, {held.words}"
-            comparison = compare_lists(
-                title + (", baselines not tuned" if trials == 0 else ""),
-                lists[name],
-                test,
-                baseline if baseline in lists[name] else ENGINE,
-                simulated=config.shop.simulated,
-                leaks=held.leaks,
-                notes=tuple(notes[name]),
-            )
-            comparisons.append(comparison)
+            with shown.step(f"Comparing: {name.lower()}"):
+                comparison = comparer.compare(
+                    title + ("" if trials else ", baselines not tuned"), lists[name], test, tuple(notes[name])
+                )
+                comparisons.append(replace(comparison, learning=learning_curve(observed, test)))
     return comparisons
 
 
@@ -245,14 +224,17 @@ def _tuned(
 
 
 def _ranked(engine: Engine, replay: Replay, advance: Callable[[int], None]) -> ItemList:
-    """Rank in parts, so that progress shows."""
-    parts = []
+    """Rank in parts, so that progress shows; with column "score"."""
+    sizes, items, scores = [np.empty(0, np.int64)], [np.empty(0, np.int32)], [np.empty(0, np.float32)]
     for start in range(0, len(replay.requests), 256):
         part = replay.requests.slice(start, min(start + 256, len(replay.requests)))
         ranked = engine.rank(part, DEPTH).lists
-        parts += [ranked.list_of(row) for row in range(len(ranked))]
+        sizes.append(ranked.sizes)
+        items.append(ranked.item)
+        scores.append(np.asarray(ranked.columns["score"], dtype=np.float32))
         advance(len(ranked))
-    return ItemList.from_lists(parts)
+    offsets = np.concatenate([[0], np.cumsum(np.concatenate(sizes))]).astype(np.int64)
+    return ItemList(offsets, np.concatenate(items), {"score": np.concatenate(scores)})
 
 
 def _check_baseline(name: str) -> None:
