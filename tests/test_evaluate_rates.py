@@ -94,15 +94,17 @@ def test_what_names_no_list_is_not_counted_and_said() -> None:
         *did(3, "bo", "r1", "purchase", "0"),  # shown, but bought without a click
         (4, "ana", "impression", "3", None, None, 1),
         (5, None, "impression", "3", None, "r9", 1),
+        (5, None, "impression", "4", None, "r9", 2),
     ]
     (table,) = rates(log_of(events), "")
-    assert values(table)["all"] == (round(1 / 7, 6), 0.0, 0.0)
+    assert values(table)["all"] == (round(1 / 8, 6), 0.0, 0.0)
     assert table.n == 3
-    assert table.rows[0].values["CTR"].n_clusters == 3
+    assert table.rows[0].values["CTR"].n_clusters == 3, "of nobody known: the list is what hangs together"
     said = "\n".join(table.notes)
     assert "1 impressions name no request" in said
     assert "1 of 2 click events are on nothing that their request says was shown" in said
-    assert "2 of 2 purchase events are on nothing that their request says was clicked" in said
+    assert "1 of 2 purchase events are on nothing that their request says was shown" in said
+    assert "1 of 1 purchases in a list had no click: not in the CVR" in said
 
 
 def test_head_queries_are_the_commonest_half_of_the_searches() -> None:

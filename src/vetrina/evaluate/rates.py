@@ -7,12 +7,12 @@ would have got is another question (:mod:`vetrina.evaluate.counterfactual`).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from vetrina.core import EventKind, EventLog
+from vetrina.evaluate.impressions import Impressions
 from vetrina.evaluate.significance import bootstrap
 from vetrina.evaluate.tables import Row, Table
 
@@ -26,22 +26,6 @@ _RESAMPLES = 2_000  # of each part anew; the ends move by a fortieth of the widt
 
 # First and last position of each part; what is below the fold hardly differs.
 _POSITIONS = ((1, 1), (2, 2), (3, 3), (4, 5), (6, 10), (11, 20), (21, None))
-
-
-@dataclass(frozen=True)
-class _Shown:
-    """Impressions, each item of a list once, and what became of them: arrays of one length."""
-
-    list: Ints
-    shopper: npt.NDArray[np.int32]
-    position: npt.NDArray[np.int32]
-    clicked: Mask
-    carted: Mask
-    bought: Mask
-    searched: Mask
-    known: Mask
-    new: Mask
-    head: Mask
 
 
 def rates(log: EventLog, title: str, simulated: bool = False, *, resamples: int = _RESAMPLES) -> list[Table]:
@@ -79,78 +63,33 @@ def rates(log: EventLog, title: str, simulated: bool = False, *, resamples: int 
         for table in rates(log, "My shop: rates"):
             print(table.text())
     """
-    shown, notes = _shown(log)
-    if not len(shown.list):
+    shown = Impressions.of(log)
+    if not len(shown.row):
         return []
     rows = []
-    for name, part in _parts(shown):
+    for name, part in _parts(log, shown):
         clicked = part & shown.clicked
+        who = shown.cluster
         after = np.column_stack([shown.carted, shown.bought])
-        ctr = bootstrap(shown.clicked[part][:, None].astype(np.float64), shown.shopper[part], resamples=resamples)
-        later = bootstrap(after[clicked].astype(np.float64), shown.shopper[clicked], resamples=resamples)
+        ctr = bootstrap(shown.clicked[part][:, None].astype(np.float64), who[part], resamples=resamples)
+        later = bootstrap(after[clicked].astype(np.float64), who[clicked], resamples=resamples)
         rows.append(Row(name, dict(zip(_METRICS, [*ctr, *later], strict=True))))
-    lists = np.unique(shown.list, return_index=True)[1]
-    who = shown.shopper[lists]
     return [
         Table(
             title,
             _METRICS,
             tuple(rows),
             reference="",
-            n=len(lists),
-            n_shoppers=len(np.unique(who[who >= 0])) + int((who < 0).sum()),
+            n=len(np.unique(shown.row)),
+            n_shoppers=rows[0].values["CTR"].n_clusters,
             n_left_out=0,
             simulated=simulated,
-            notes=tuple(notes),
+            notes=tuple(_notes(log, shown)),
             every_interval=True,
             of="part",
             each_n=True,
         )
     ]
-
-
-def _shown(log: EventLog) -> tuple[_Shown, list[str]]:
-    """(impressions and what became of them, notes on what could not be joined)."""
-    span = len(log.shoppers) + 1
-    coded = np.flatnonzero(log.request >= 0)
-    # The rows are in order of time, so the first of each list tells when it was asked for.
-    _, first, list_ = np.unique(
-        log.request[coded].astype(np.int64) * span + log.shopper[coded] + 1, return_index=True, return_inverse=True
-    )
-    asked = coded[first]
-    key = np.full(len(log), -1, dtype=np.int64)
-    named = log.item[coded] >= 0
-    key[coded[named]] = list_[named].astype(np.int64) * (int(log.item.max(initial=0)) + 1) + log.item[coded[named]]
-    list_of = np.full(len(log), -1, dtype=np.int64)
-    list_of[coded] = list_
-
-    impressions = np.flatnonzero((log.kind == EventKind.impression) & (key >= 0))
-    rows = impressions[np.unique(key[impressions], return_index=True)[1]]
-    events = {kind: key[(log.kind == kind) & (key >= 0)] for kind in _LATER}
-    clicked, carted, bought = (np.isin(key[rows], events[kind]) for kind in _LATER)
-
-    query = np.full(len(asked), -1, dtype=np.int64)
-    worded = coded[log.query[coded] >= 0]
-    query[list_of[worded[::-1]]] = _folded(log)[log.query[worded[::-1]]]  # the first of each list stands
-    known = log.shopper[asked] >= 0
-    before = np.diff(log.windows(log.shopper[asked], log.time[asked], 1).offsets) > 0
-    of = list_of[rows]
-    shown = _Shown(
-        list=of,
-        shopper=log.shopper[rows],
-        position=log.position[rows],
-        clicked=clicked,
-        carted=carted,
-        bought=bought,
-        searched=query[of] >= 0,
-        known=known[of],
-        new=(known & ~before)[of],
-        head=_head(query, np.unique(of))[of],
-    )
-    return shown, _notes(log, key, rows, clicked)
-
-
-_LATER = (EventKind.click, EventKind.cart, EventKind.purchase)
 
 
 def _folded(log: EventLog) -> Ints:
@@ -159,29 +98,29 @@ def _folded(log: EventLog) -> Ints:
     return np.array([codes.setdefault(" ".join(text.casefold().split()), len(codes)) for text in log.queries] or [-1])
 
 
-def _head(query: Ints, lists: Ints) -> Mask:
+def _head(log: EventLog, shown: Impressions) -> Mask:
     """Which lists are of head queries: the commonest, as many as make half of the searches (ties all)."""
-    asked = query[lists]
-    counts = np.bincount(asked[asked >= 0], minlength=int(query.max(initial=0)) + 1)
+    query = np.where(shown.query >= 0, _folded(log)[shown.query], -1)
+    counts = np.bincount(query[query >= 0], minlength=1)
     falling = np.sort(counts)[::-1]
     half = int(np.searchsorted(np.cumsum(falling), counts.sum() / 2))
-    common = counts >= max(int(falling[min(half, len(falling) - 1)]), 1)
-    head: Mask = np.append(common, False)[query]  # -1, no query, is the last
-    return head
+    return np.asarray((query >= 0) & (counts[query] >= falling[half]))
 
 
-def _parts(shown: _Shown) -> Iterator[tuple[str, Mask]]:
+def _parts(log: EventLog, shown: Impressions) -> Iterator[tuple[str, Mask]]:
     """(name, rows); of each way to divide only where there is something to compare."""
-    yield "all", np.ones(len(shown.list), dtype=bool)
-    position = shown.position
+    yield "all", np.ones(len(shown.row), dtype=bool)
+    position, searched = shown.position, shown.query >= 0
+    known = np.diff(log.windows(shown.shopper, shown.asked, 1).offsets) > 0
+    head = _head(log, shown)
     ways: list[dict[str, Mask]] = [
-        {"searches": shown.searched, "browsing": ~shown.searched},
+        {"searches": searched[shown.row], "browsing": ~searched[shown.row]},
+        {_place(first, last): (position >= first) & (position <= (last or position)) for first, last in _POSITIONS},
         {
-            _place(first, last): (position >= first) & ((position <= last) if last else True)
-            for first, last in _POSITIONS
+            "new shoppers": ((shown.shopper >= 0) & ~known)[shown.row],
+            "returning shoppers": ((shown.shopper >= 0) & known)[shown.row],
         },
-        {"new shoppers": shown.new, "returning shoppers": shown.known & ~shown.new},
-        {"head queries": shown.head, "tail queries": shown.searched & ~shown.head},
+        {"head queries": head[shown.row], "tail queries": (searched & ~head)[shown.row]},
     ]
     for parts in ways:
         there = {name: rows for name, rows in parts.items() if rows.any()}
@@ -195,23 +134,21 @@ def _place(first: int, last: int | None) -> str:
     return f"position {first}" if first == last else f"positions {first}–{last}"
 
 
-def _notes(log: EventLog, key: Ints, rows: npt.NDArray[np.intp], clicked: Mask) -> list[str]:
+def _notes(log: EventLog, shown: Impressions) -> list[str]:
     notes = [
         "CTR: clicked, of what was shown; cart rate and CVR: put into the cart, and bought, of what was clicked, "
         "in the same list"
     ]
-    loose = int(((log.kind == EventKind.impression) & (log.item >= 0) & (log.request < 0)).sum())
-    if loose:
-        notes.append(f"{loose:,} impressions name no request and are left out")
-    # A click needs an impression to be counted, what comes after it a click.
-    needed = {EventKind.click: key[rows], EventKind.cart: key[rows][clicked], EventKind.purchase: key[rows][clicked]}
-    for kind, keys in needed.items():
-        events = (log.kind == kind) & (log.item >= 0)
-        missed = int((events & ~np.isin(key, keys)).sum())
-        if missed:
-            before = "shown" if kind == EventKind.click else "clicked"
+    if shown.loose[EventKind.impression]:
+        notes.append(f"{shown.loose[EventKind.impression]:,} impressions name no request and are left out")
+    for kind in (EventKind.click, EventKind.cart, EventKind.purchase):
+        if shown.loose[kind]:
+            total = int(((log.kind == kind) & (log.item >= 0)).sum())
             notes.append(
-                f"{missed:,} of {int(events.sum()):,} {kind.name} events are on nothing that their request says was "
-                f"{before}: they are not counted"
+                f"{shown.loose[kind]:,} of {total:,} {kind.name} events are on nothing that their request says was "
+                "shown: they are not counted"
             )
+    unclicked = int((shown.bought & ~shown.clicked).sum())
+    if unclicked:
+        notes.append(f"{unclicked:,} of {int(shown.bought.sum()):,} purchases in a list had no click: not in the CVR")
     return notes

@@ -1,0 +1,118 @@
+"""What a log shows: each list, each item of it once, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from vetrina.core import EventKind, EventLog
+
+__all__ = ["Impressions"]
+
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Impressions:
+    """Items that were shown, as parallel arrays in order of list and item.
+
+    Events with the same ``request`` and shopper are one list. An item of it was clicked, put into
+    the cart or bought where the list has such an event on it.
+
+    Attributes
+    ----------
+    row : int64 of shape (n_rows,)
+        Which list each item is of.
+    item, position : int32 of shape (n_rows,)
+        Of an item that was sent twice, the first position; 0 where unknown.
+    propensity : float32 of shape (n_rows,), NaN where unknown
+    clicked, carted, bought : bool of shape (n_rows,)
+    asked : int64 of shape (n_lists,)
+        Epoch seconds of the first event of each list.
+    shopper, query : int32 of shape (n_lists,)
+        Codes in the log, -1 unknown or none.
+    whole : bool of shape (n_lists,)
+        Whether positions are 1, 2, 3, … without gaps, each with one item of the catalogue.
+    loose : mapping of EventKind to int
+        Impressions that name no request; clicks, carts and purchases on nothing that their list showed.
+    """
+
+    row: Ints
+    item: npt.NDArray[np.int32]
+    position: npt.NDArray[np.int32]
+    propensity: npt.NDArray[np.float32]
+    clicked: Mask
+    carted: Mask
+    bought: Mask
+    asked: Ints
+    shopper: npt.NDArray[np.int32]
+    query: npt.NDArray[np.int32]
+    whole: Mask
+    loose: Mapping[EventKind, int]
+
+    @classmethod
+    def of(cls, log: EventLog) -> Impressions:
+        """All lists of a log. Impressions that name no request, or no item of the catalogue, are not among the rows."""
+        coded = np.flatnonzero(log.request >= 0)
+        pair = log.request[coded].astype(np.int64) * (len(log.shoppers) + 1) + log.shopper[coded] + 1
+        listed = np.isin(pair, pair[log.kind[coded] == EventKind.impression])  # a basket shows nothing
+        coded = coded[listed]
+        # Rows are in order of time, so the first of each list tells when it was asked for.
+        _, first, number = np.unique(pair[listed], return_index=True, return_inverse=True)
+        list_ = np.full(len(log), -1, dtype=np.int64)
+        list_[coded] = number
+        key = np.where((list_ >= 0) & (log.item >= 0), list_ * (int(log.item.max(initial=0)) + 1) + log.item, -1)
+        sent = np.flatnonzero((list_ >= 0) & (log.kind == EventKind.impression))
+        named = sent[key[sent] >= 0]
+        rows = named[np.unique(key[named], return_index=True)[1]]
+        query = np.full(len(first), -1, dtype=np.int32)
+        worded = coded[log.query[coded] >= 0][::-1]
+        query[list_[worded]] = log.query[worded]  # the last writer wins, so the first words stand
+        became, loose = {}, {EventKind.impression: int(_on_item(log, EventKind.impression, list_ < 0).sum())}
+        for kind in (EventKind.click, EventKind.cart, EventKind.purchase):
+            keys = key[_on_item(log, kind)]
+            became[kind] = np.isin(key[rows], keys)
+            loose[kind] = int((~np.isin(keys, key[rows])).sum())
+        return cls(
+            row=list_[rows],
+            item=log.item[rows],
+            position=log.position[rows],
+            propensity=log.propensity[rows],
+            clicked=became[EventKind.click],
+            carted=became[EventKind.cart],
+            bought=became[EventKind.purchase],
+            asked=log.time[coded[first]],
+            shopper=log.shopper[coded[first]],
+            query=query,
+            whole=_whole(list_[sent], list_[rows], log.position[rows], len(first)),
+            loose=loose,
+        )
+
+    @property
+    def cluster(self) -> Ints:
+        """What is alike: the shopper of each row; the list, where nobody knows whose it is."""
+        shopper = self.shopper[self.row].astype(np.int64)
+        return np.where(shopper >= 0, shopper, shopper.max(initial=0) + 1 + self.row)
+
+    def take(self, rows: Mask) -> Impressions:
+        """Only the impressions at ``rows``; the lists keep their numbers."""
+        names = ("row", "item", "position", "propensity", "clicked", "carted", "bought")
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
+
+
+def _on_item(log: EventLog, kind: EventKind, where: Mask | None = None) -> Mask:
+    found: Mask = (log.kind == kind) & (log.item >= 0)
+    return found if where is None else found & where
+
+
+def _whole(sent: Ints, row: Ints, position: npt.NDArray[np.int32], n_lists: int) -> Mask:
+    """Lists of which every impression is a row, and whose positions are 1 to as many as there are."""
+    size = np.bincount(row, minlength=n_lists)
+    inside = (position >= 1) & (position <= size[row])
+    places = np.unique(np.column_stack([row[inside], position[inside]]), axis=0)[:, 0]
+    filled = np.bincount(places, minlength=n_lists)
+    return np.asarray((np.bincount(sent, minlength=n_lists) == size) & (filled == size))
