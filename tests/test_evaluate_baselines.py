@@ -126,6 +126,28 @@ def test_purchases_of_the_window_are_left_out_where_asked(make: type[Baseline], 
     assert bought == [set(), {0, 4}, {0, 4}]
 
 
+@every
+def test_items_that_the_query_names_are_left_out(make: type[Baseline], options: dict[str, Any]) -> None:
+    items = catalogue()
+    log = log_of([(1, "a", "purchase", 0), (1, "a", "purchase", 4)], items)
+    asked = ask(log, [0, 0], 5, Query(text="red"))
+    requests = replace(asked, queries=[Query(text="red", exclude=(0, 1)), Query(text="red")])
+    lists = make(**options).fit(items, log).rank(requests, N_ITEMS)
+    assert not {0, 1} & set(lists.list_of(0).tolist())
+    assert 0 in lists.list_of(1)
+
+
+@every
+def test_shoppers_who_come_later_change_nothing(make: type[Baseline], options: dict[str, Any]) -> None:
+    """They are in the code book of a log that was cut, but no event of theirs is."""
+    items = catalogue()
+    log = log_of([(day, "abcd"[day % 4], "purchase", day * 5 % N_ITEMS) for day in range(20)], items)
+    longer = replace(log, shoppers=[*log.shoppers, *(f"later {number}" for number in range(50))])
+    one, two = (make(**options).fit(items, each).rank(ask(each, [0, 1, -1], 30), 10) for each in (log, longer))
+    assert one.item.tolist() == two.item.tolist()
+    assert one.columns["score"].tolist() == two.columns["score"].tolist()
+
+
 def test_popularity_counts_what_was_chosen_before_the_day_and_moves_on() -> None:
     items = catalogue(4)
     events = [(0.5, "a", "purchase", 0), (0.6, "b", "purchase", 0), (0.7, "c", "view", 3)]

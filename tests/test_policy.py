@@ -69,6 +69,12 @@ def test_one_shoppers_past_is_not_anothers() -> None:
     assert allowed[:, :2].tolist() == [[False, True], [True, True], [True, False]]
 
 
+def test_items_that_the_query_names_are_left_out() -> None:
+    assert shown(Query(exclude=(2, 5))) == [0, 1, 4]
+    allowed = allowed_items(SHOP, asked([[], []], [Query(exclude=(0,)), Query()]), PolicyConfig())
+    assert allowed[:, 0].tolist() == [False, True]
+
+
 def test_the_item_asked_about_is_no_answer() -> None:
     assert shown(Query(like=2)) == [0, 1, 4, 5]
 

@@ -206,7 +206,7 @@ class Baseline:
         return matrix
 
     def _shopper_items(self, log: EventLog, n_items: int, power: float) -> sparse.csr_matrix:
-        """Weighted events of each shopper by item, to the ``power``: sparse, float32, (n_shoppers, n_items)."""
+        """Weighted events of each shopper who has any by item, to the ``power``: sparse, float32, (n, n_items)."""
         weight = self.weigh(log.kind, log.rating)
         rows = np.flatnonzero((weight > 0) & (log.item >= 0) & (log.shopper >= 0))
         matrix = sparse.csr_matrix(
@@ -214,7 +214,8 @@ class Baseline:
         )
         matrix.sum_duplicates()
         matrix.data **= power
-        return matrix
+        # Shoppers who come later are in the code book, but must not count: not in an idf, nor in a first draw.
+        return matrix[np.diff(matrix.indptr) > 0]
 
 
 def _places(popularity: Floats) -> Floats:

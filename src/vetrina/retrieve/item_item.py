@@ -62,6 +62,9 @@ class ItemItem(Retriever):
         )
         counts.sum_duplicates()
         counts.data = np.log1p(counts.data)
+        # Shoppers who come later are in the code book, and must not count in an idf.
+        there = np.diff(counts.indptr) > 0
+        counts = counts[there] if there.any() else counts
         makers = {"cosine": CosineRecommender, "bm25": BM25Recommender, "tfidf": TFIDFRecommender}
         model = makers[self.config.similarity](K=self.config.neighbours + 1, num_threads=1)
         # An item that only a shopper of everything chose has a weight of 0, and is like nothing:
