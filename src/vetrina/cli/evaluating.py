@@ -9,11 +9,14 @@ import typer
 
 from vetrina.cli.options import Json, Quiet, ShopArgument
 from vetrina.cli.progress import shown_progress
-from vetrina.cli.show import one_line, print_json
+from vetrina.cli.show import one_line, print_json, print_table
 from vetrina.cli.where import open_shop
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from vetrina.evaluate.evaluation import Evaluation
+    from vetrina.evaluate.tables import Table
 
 __all__ = ["evaluate"]
 
@@ -23,8 +26,25 @@ Runs = Annotated[
     typer.Option("--run", metavar="FILE", help="Ranked lists of any system, TREC or CSV; may be repeated."),
 ]
 TruthFile = Annotated[Path | None, typer.Option("--truth", metavar="FILE", help="What is right, for --run.")]
+Export = Annotated[
+    Path | None,
+    typer.Option("--export", metavar="DIR", help="Instead, write the test as files for another engine to answer."),
+]
+CheckLeaks = Annotated[
+    bool,
+    typer.Option("--check-leaks", help="Instead, check that nothing knows the future; exit 1 where it does."),
+]
 
 # How it is measured.
+ProtocolName = Annotated[
+    str | None,
+    typer.Option(
+        "--protocol",
+        metavar="NAME",
+        help="How the log is divided: time (the default), time-frozen, last, shoppers, cold-shoppers, cold-items "
+        "or random.",
+    ),
+]
 Baseline = Annotated[
     str,
     typer.Option(
@@ -40,25 +60,38 @@ def evaluate(
     run: Runs = None,
     truth: TruthFile = None,
     k: Cut = None,
+    protocol: ProtocolName = None,
     baseline: Baseline = "",
+    export: Export = None,
+    check_leaks: CheckLeaks = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Compare the engine with the usual baselines.
 
-    Each learns from what was before the last days of the log, and is measured on them. With --run
-    and --truth, measure lists that other systems made; that needs no shop.
+    Each learns from what was before the last days of the log, and is measured on them; another
+    --protocol holds out another part. With --run and --truth, measure lists that other systems
+    made; that needs no shop.
     """
     if run or truth:
+        _refuse("--run", {"--protocol": protocol, "--export": export, "--check-leaks": check_leaks})
         _show(_of_runs(shop, run, truth, k, baseline), as_json)
         return
     if k is not None:
         raise typer.BadParameter("it goes with --run; the tables of a shop are at 10.", param_hint="--k")
+    if export is not None:
+        _refuse("--export", {"--baseline": baseline, "--check-leaks": check_leaks})
+        _export(shop, export, protocol or "time", quiet, as_json)
+        return
+    if check_leaks:
+        _refuse("--check-leaks", {"--baseline": baseline, "--protocol": protocol})
+        _check_leaks(shop, quiet, as_json)
+        return
     from vetrina.evaluate.experiment import evaluate_shop
 
     opened = open_shop(shop)
     with shown_progress(quiet) as progress:
-        evaluation = evaluate_shop(opened, progress, baseline=baseline)
+        evaluation = evaluate_shop(opened, progress, protocol=protocol or "time", baseline=baseline)
     _show(evaluation, as_json)
 
 
@@ -74,15 +107,82 @@ def _of_runs(shop: Path | None, run: list[Path] | None, truth: Path | None, k: i
     return evaluate_runs([read_run(path) for path in run], read_truth(truth), k or K, baseline)
 
 
+def _refuse(option: str, others: Mapping[str, object]) -> None:
+    """What says nothing beside ``option`` is not passed over."""
+    for name, value in others.items():
+        if value:
+            raise typer.BadParameter(f"does not go with {option}.", param_hint=name)
+
+
+def _export(shop: Path | None, folder: Path, protocol: str, quiet: bool, as_json: bool) -> None:
+    from vetrina.evaluate.export import export_test
+
+    opened = open_shop(shop)
+    with shown_progress(quiet) as progress:
+        written = export_test(opened, folder, progress, protocol=protocol)
+    if as_json:
+        print_json({str(place): count for place, count in written.items()})
+        return
+    for place, count in written.items():
+        typer.echo(one_line(f"{place}: {count:,} requests, what is right for them, and Vetrina’s answers."))
+    typer.echo("They hold what shoppers typed, and pseudonyms: keep them as you keep the log, and delete them after.")
+    place = next(iter(written))
+    typer.echo(
+        one_line(
+            f"Next: let your engine answer {place / 'requests.csv'} as present.csv (request, item, rank), then: "
+            f"vetrina evaluate --truth {place / 'truth.csv'} --run {place / 'vetrina.csv'} --run present.csv"
+        )
+    )
+
+
+def _check_leaks(shop: Path | None, quiet: bool, as_json: bool) -> None:
+    from vetrina.evaluate.leaks import check_leaks
+
+    opened = open_shop(shop)
+    with shown_progress(quiet) as progress:
+        found = check_leaks(opened, progress)
+    leaks = sum(one.leaks for one in found)
+    if as_json:
+        print_json({"leaks": leaks, "findings": [one.as_dict() for one in found]})
+    else:
+        rows = [["LEAK" if one.leaks else "ok", one.check, one.component, one.words] for one in found]
+        print_table(["", "check", "of", "what was found"], rows)
+        typer.echo(f"{len(found)} checks, {leaks or 'no'} leak{'' if leaks == 1 else 's'}.")
+    if leaks:
+        raise typer.Exit(1)
+
+
 def _show(evaluation: Evaluation, as_json: bool) -> None:
     if as_json:
         print_json(evaluation.as_dict())
         return
-    tables = [
-        *(table for one in evaluation.comparisons for table in (one.table, *one.segments)),
-        *evaluation.rates,
-        *evaluation.estimates,
-    ]
-    typer.echo("\n\n".join(table.text() for table in tables))
+    for comparison in evaluation.comparisons:
+        typer.echo(comparison.table.text() + "\n")
+        if comparison.beyond is not None:
+            typer.echo(comparison.beyond.text() + "\n")
+        if comparison.segments:
+            _show_parts(comparison.segments)
+    for table in (*evaluation.rates, *evaluation.estimates):
+        typer.echo(table.text() + "\n")
     for note in evaluation.notes:
         typer.echo(one_line(note))
+
+
+def _show_parts(tables: Sequence[Table]) -> None:
+    """Parts of the requests, a line each: the reference beside the best of the others. All is in the JSON."""
+    metric, reference = tables[0].metrics[0], tables[0].reference
+    header = ["part", "requests", f"{reference or tables[0].rows[0].system}: {metric}"]
+    header += ["best other", metric, "lead", "interval", "p (Holm)"] if reference else []
+    lines = []
+    for table in tables:
+        others = {row.system: row for row in table.rows}
+        ours = others.pop(reference) if reference else table.rows[0]
+        line = [table.title, f"{table.n:,}", f"{ours.values[metric].mean:.3f}"]
+        if reference:
+            best = max(others.values(), key=lambda row: row.values[metric].mean)
+            lead, chance = (best.lead or {})[metric], (best.adjusted or {})[metric]
+            line += [best.system, f"{best.values[metric].mean:.3f}", f"{lead.mean:+.3f}"]
+            line += [f"[{lead.low:+.3f}, {lead.high:+.3f}]", f"{chance:.3f}"]
+        lines.append([cell.replace("+nan", "–").replace("nan", "–") for cell in line])
+    print_table(header, lines, numbers=[name for name in header if name not in ("part", "best other")])
+    typer.echo("")

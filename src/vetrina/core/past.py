@@ -59,16 +59,16 @@ def equal_pasts(learns: str, log: EventLog, cut: int) -> tuple[EventLog, dict[st
     if learns == "items":
         begin = int(log.time[0]) if len(log) else 0
         return log, {
-            "there are no events": without_later(log, begin),
-            "the items of all events change places": later_exchanged(log, begin),
+            "the log is empty": without_later(log, begin),
+            "the items of events are shuffled": later_exchanged(log, begin),
         }
     if learns == "counts":
         return log, {
             "later events are deleted": without_later(log, cut),
-            "the items of later events change places": later_exchanged(log, cut),
+            "the items of later events are shuffled": later_exchanged(log, cut),
         }
     # A model of behaviour is given what was before and nothing else.
-    return log.before(cut), {"the names of later shoppers and queries are struck out": without_later(log, cut)}
+    return log.before(cut), {"later names are struck out": without_later(log, cut)}
 
 
 def differs(learns: str, change: str) -> str:
