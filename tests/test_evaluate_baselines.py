@@ -7,10 +7,23 @@ import numpy as np
 import polars as pl
 import pytest
 
-from vetrina.core import DAY, EVENT_COLUMNS, ITEM_COLUMNS, EventKind, EventLog, Filters, Items, Query, Requests, Windows
+from vetrina.core import (
+    DAY,
+    EVENT_COLUMNS,
+    ITEM_COLUMNS,
+    Choice,
+    EventKind,
+    EventLog,
+    Filters,
+    Items,
+    Query,
+    Requests,
+    Windows,
+)
 from vetrina.core.errors import ConfigError, NotFitted
 from vetrina.engine import Gains, requests_from_log
 from vetrina.evaluate import ALS, BM25, Baseline, ItemKNN, OwnFrequency, Popularity, tune
+from vetrina.evaluate.tuning import TRIALS
 
 N_ITEMS = 20
 EVERY: list[tuple[type[Baseline], dict[str, Any]]] = [
@@ -285,11 +298,18 @@ def test_filters_are_the_callers_mask() -> None:
 
 
 @pytest.mark.parametrize("make", [Popularity, OwnFrequency, ItemKNN, ALS, BM25])
-def test_grids_hold_options_and_are_about_as_long(make: type[Baseline]) -> None:
+def test_spaces_hold_options_the_defaults_and_the_starts_and_are_tuned_by_default(make: type[Baseline]) -> None:
     items = catalogue()
     log = two_tribes(items)
+    config = make().config
+    for option, one in make.space.items():
+        assert one.holds(getattr(config, option)), f"{option}: {one}"
+    for start in make.starts:
+        assert start
+        assert all(make.space[option].holds(value) for option, value in start.items())
+    space = {**make.space, "factors": Choice(2, 64), "iterations": Choice(1, 15)} if make is ALS else make.space
+    starts = [] if make is ALS else make.starts
     validation = requests_from_log(log, 30 * DAY, 40 * DAY)
-    grid = {**make.grid, "factors": [2], "iterations": [1]} if make is ALS else make.grid
-    (tuned,) = tune(make, grid, items, log.before(30 * DAY), log, [validation])
-    assert set(tuned.options) == set(grid)
-    assert 4 <= np.prod([len(values) for values in make.grid.values()]) <= 9
+    (tuned,) = tune(make, space, items, log.before(30 * DAY), log, [validation], starts=starts)
+    assert set(tuned.options) == set(space)
+    assert tuned.trials.height == min(TRIALS, 7) if make is Popularity else TRIALS

@@ -9,7 +9,15 @@ from vetrina.engine.events import Event
 from vetrina.engine.explain import Reason, explain
 from vetrina.engine.flow import Measure, cut_of
 from vetrina.engine.ingest import Canonical, pseudonyms
-from vetrina.engine.learn import fit_ranker, fit_stages, learn, learn_ranker, ranker_rows
+from vetrina.engine.learn import (
+    enough_to_learn,
+    fit_ranker,
+    fit_stages,
+    learn,
+    learn_ranker,
+    ranker_rows,
+    unfitted_ranker,
+)
 from vetrina.engine.replay import Gains, Replay, requests_at, requests_from_log
 from vetrina.engine.shop import MAX_K, Ranking, Result, Shop
 from vetrina.engine.snapshots import Snapshots
@@ -37,6 +45,7 @@ __all__ = [
     "UnknownItem",
     "VetrinaError",
     "cut_of",
+    "enough_to_learn",
     "explain",
     "fit_ranker",
     "fit_stages",
@@ -47,4 +56,5 @@ __all__ = [
     "read_config",
     "requests_at",
     "requests_from_log",
+    "unfitted_ranker",
 ]

@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from vetrina.core import EventLog, ItemList, Items, Progress, Query, Silent, Truth, Windows, create
+from vetrina.core import EventLog, ItemList, Items, Progress, Query, Silent, Truth, Windows, component_class, create
 from vetrina.core.text import words
 from vetrina.encode.base import Encoder
 from vetrina.engine.config import RankConfig, ShopConfig
@@ -19,7 +19,17 @@ from vetrina.rank import FeatureFamily, MatchScore, Ranker, TrainingRows
 from vetrina.retrieve.base import Retriever
 from vetrina.retrieve.merge import add_scores
 
-__all__ = ["fit_ranker", "fit_stages", "learn", "learn_ranker", "ranker_rows", "spoken", "training_rows"]
+__all__ = [
+    "enough_to_learn",
+    "fit_ranker",
+    "fit_stages",
+    "learn",
+    "learn_ranker",
+    "ranker_rows",
+    "spoken",
+    "training_rows",
+    "unfitted_ranker",
+]
 
 # With fewer searches in the training days, some are made up: this many at most.
 _ENOUGH_SEARCHES = 200
@@ -94,18 +104,26 @@ def ranker_rows(
 
 def fit_ranker(engine: Engine, rows: TrainingRows, config: ShopConfig, progress: Progress | None = None) -> Engine:
     """The same engine with the ranker of ``config`` fitted on ``rows``; a match score where they hold too little."""
-    if _choices(rows) < _ENOUGH_CHOICES:
+    if not enough_to_learn(rows):
         # Nothing was chosen, or too little to learn an order from: similarities, added up.
         return replace(engine, ranker=MatchScore().fit(rows))
-    ranker = cast(Ranker, create("ranker", config.rank.ranker, {"seed": config.build.seed, **config.rank.options}))
+    ranker = unfitted_ranker(config)
     with (progress or Silent()).step(f"Fitting {config.rank.ranker} on {len(rows.gain):,} rows"):
         return replace(engine, ranker=ranker.fit(rows))
 
 
-def _choices(rows: TrainingRows) -> int:
-    """How many requests chose something that was found."""
+def unfitted_ranker(config: ShopConfig) -> Ranker:
+    """The ranker that the shop names, with its options, and the build's seed where it draws."""
+    name = config.rank.ranker
+    drawn = {"seed": config.build.seed} if "seed" in component_class("ranker", name).config_type.model_fields else {}
+    return cast(Ranker, create("ranker", name, {**drawn, **config.rank.options}))
+
+
+def enough_to_learn(rows: TrainingRows) -> bool:
+    """Whether so many requests chose something that was found that an order can be learned from them."""
     starts = np.concatenate([[0], np.cumsum(rows.sizes)[:-1]]).astype(np.int64)
-    return int((np.add.reduceat(rows.gain, starts) > 0).sum()) if len(rows.sizes) else 0
+    choices = int((np.add.reduceat(rows.gain, starts) > 0).sum()) if len(rows.sizes) else 0
+    return choices >= _ENOUGH_CHOICES
 
 
 def fit_stages(items: Items, log: EventLog, config: ShopConfig, encoders: Mapping[str, Encoder]) -> Engine:

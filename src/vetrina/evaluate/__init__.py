@@ -6,7 +6,7 @@ from vetrina.evaluate.protocols import PROTOCOLS, Holdout, hold_out
 from vetrina.evaluate.rates import rates
 from vetrina.evaluate.significance import Interval, bootstrap, bootstrap_difference, bootstrap_mean, holm
 from vetrina.evaluate.tables import Row, Table, compare, corrected
-from vetrina.evaluate.tuning import Tuned, tune
+from vetrina.evaluate.tuning import Tuned, tune, tune_engine
 
 __all__ = [
     "ALS",
@@ -33,4 +33,5 @@ __all__ = [
     "measure",
     "rates",
     "tune",
+    "tune_engine",
 ]

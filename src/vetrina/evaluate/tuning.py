@@ -21,9 +21,18 @@ import optuna
 import polars as pl
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from vetrina.core import Choice, EventLog, ItemList, Items, Progress, Range, Real, Silent, Space, Whole, create
-from vetrina.core.errors import ConfigError, nearest
-from vetrina.engine import Encoded, Replay, ShopConfig, fit_ranker, fit_stages, ranker_rows
+from vetrina.core import Choice, EventLog, ItemList, Items, Progress, Range, Real, Silent, Space, Whole
+from vetrina.core.errors import ConfigError, DataError, nearest
+from vetrina.engine import (
+    Encoded,
+    Replay,
+    ShopConfig,
+    enough_to_learn,
+    fit_ranker,
+    fit_stages,
+    ranker_rows,
+    unfitted_ranker,
+)
 from vetrina.evaluate.baselines import Baseline
 from vetrina.evaluate.metrics import measure
 
@@ -189,17 +198,21 @@ def tune_engine(
     Raises
     ------
     ConfigError
-        As of :func:`tune`; and when the ranker declares no space, or the log is too short for one to be learned.
+        As of :func:`tune`; and when the ranker declares no space.
+    DataError
+        When the log holds too little before the validation slice for a ranker to learn.
     """
     shown = progress or Silent()
     name, k = _metric(metric)
     _require_answers(validations)
-    own = create("ranker", config.rank.ranker, {"seed": config.build.seed, **config.rank.options})
+    own = unfitted_ranker(config)
     if not own.space:
         raise ConfigError(f"rank.ranker: {config.rank.ranker!r} declares no space, so there is nothing to tune.")
     with shown.step("Tuning: fitting candidate sources"):
         stages = fit_stages(encoded.items, train, config, encoded.encoders)
     rows = ranker_rows(stages, train, config, None, shown)
+    if not enough_to_learn(rows):
+        raise DataError("Before the validation slice the log holds too few choices to learn an order from.")
     asked = stages.observe(observed)
     judges = [_spread(one, _JUDGES) for one in validations]
     with shown.step("Tuning: candidates of the validation", len(judges)) as step:
@@ -213,8 +226,6 @@ def tune_engine(
         def judge(options: Mapping[str, Any]) -> list[float]:
             rank = config.rank.model_copy(update={"options": {**config.rank.options, **options}})
             engine = fit_ranker(asked, rows, config.model_copy(update={"rank": rank}))
-            if engine.ranker.name != config.rank.ranker:
-                raise ConfigError("the log before the validation holds too few choices to learn an order from.")
             values = []
             for one, parts in zip(judges, gathered, strict=True):
                 lists = [engine.order(part, k).lists for part in parts]
@@ -253,8 +264,13 @@ def starting_points(thing: _Tunable, space: Space, starts: Sequence[Mapping[str,
     for option in (option for start in starts for option in start):
         if option not in space:
             raise ConfigError(f"starts: {option!r} is not in the space of {thing.name}.{nearest(option, space)}")
-    default = {option: getattr(thing.config, option) for option in space}
+    default = {option: _as_listed(getattr(thing.config, option), one) for option, one in space.items()}
     return [default, *({**default, **start} for start in starts)]
+
+
+def _as_listed(value: Any, one: Choice | Range) -> Any:
+    """A default as the choices write it: 7.0 is the 7 among them, and no other point."""
+    return one.values[one.values.index(value)] if isinstance(one, Choice) and one.holds(value) else value
 
 
 def search_space(
