@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
+from commands import Vetrina
 from engine_shop import make_shop
 from vetrina import Shop, create_shop
 from vetrina.core import DAY, EVENT_COLUMNS, EventLog, Silent
-from vetrina.core.errors import DataError
+from vetrina.core.errors import ConfigError, DataError
 from vetrina.engine import Engine, Gains, ShopConfig, cut_of, learn, requests_from_log
 from vetrina.engine.encoding import encode_items
 from vetrina.engine.ingest import read_canonical
 from vetrina.engine.judged import judged_replay
-from vetrina.evaluate import Popularity, Table, hold_out, measure
+from vetrina.evaluate import PROTOCOLS, Popularity, Table, hold_out, measure
 from vetrina.evaluate.comparing import Comparer
 from vetrina.evaluate.evaluation import Evaluation
 from vetrina.evaluate.experiment import evaluate_shop, measure_holdout
@@ -73,17 +76,100 @@ def test_what_is_told_beside_the_figures(measured: tuple[Shop, Evaluation]) -> N
     assert not shop.snapshots.names(), "nothing is published"
 
 
-def test_what_comes_after_a_request_changes_none_of_its_figures(measured: tuple[Shop, Evaluation]) -> None:
-    """Half of the test days again, in a log that ends there: the engine's lists of that half are the same."""
+def test_a_figure_is_looked_at_from_all_sides(measured: tuple[Shop, Evaluation]) -> None:
+    _, evaluation = measured
+    every, _ = evaluation.comparisons
+    main = {row.system: row.values for row in every.table.rows}
+    assert {table.title for table in every.segments} == {"Head products", "Tail products"}, "all shoppers return"
+    for table in every.segments:
+        assert [row.system for row in table.rows] == list(main)
+        assert 0 < table.n < every.table.n
+    for name, curve in every.precision_recall.items():
+        assert list(curve.x) == sorted(curve.x), "recall grows with the list"
+        at_ten = list(curve.y).index(min(curve.y, key=lambda y: abs(y - main[name]["precision@10"].mean)))
+        assert curve.y[at_ten] == pytest.approx(main[name]["precision@10"].mean)
+        assert curve.x[at_ten] == pytest.approx(main[name]["recall@10"].mean)
+    assert set(every.precision_recall) == set(main)
+    assert every.learning["test"].y[-1] == pytest.approx(main[ENGINE]["ndcg@10"].mean, abs=1e-6), (
+        "few, so all are asked"
+    )
+    best = max((name for name in main if name != ENGINE), key=lambda name: main[name]["ndcg@10"].mean)
+    assert {example.rival for example in every.examples} == {best}
+    assert "ranker" in next(iter(evaluation.training))
+    assert evaluation.rates == (), "there are no impressions"
+
+
+@pytest.mark.slow
+def test_what_comes_later_changes_no_figure_of_what_came_before(measured: tuple[Shop, Evaluation]) -> None:
+    """To the last bit: models, counts, tuning and tables of requests before a moment, whatever comes after it."""
     shop, _ = measured
     engine, log, cut = learned(shop)
-    middle = (cut + int(log.time[-1])) // 2 // DAY * DAY
-    lists = []
-    for known in (log, log.before(middle)):
-        test = requests_from_log(known, cut, middle, window_size=shop.config.rank.window)
-        lists.append(engine.observe(known).rank(test.requests, 10).lists)
-    assert len(lists[0]) > 5
-    assert lists[0].item.tolist() == lists[1].item.tolist()
+    middle = (cut + int(log.time[-1])) // 2
+
+    def figures(log: EventLog) -> list[dict[str, Any]]:
+        held = hold_out(log, "time", shop.config, cut=cut)
+        asked = {name: one.take(np.flatnonzero(one.requests.now < middle)) for name, one in held.parts.items()}
+        assert held.validation
+        found = []
+        for level in (replace(held, parts=asked, words=""), replace(held.validation, words="")):
+            own = learn(engine.items, level.train, shop.config, engine.encoders)
+            found += measure_holdout(own, Comparer(engine.items, level, shop.config), trials=3)
+        return [one.as_dict() for one in found]
+
+    wanted = figures(log)
+    assert min(one["n"] for one in wanted) > 5
+    assert figures(log.before(middle)) == wanted
+    assert figures(shuffled(log, middle)) == wanted
+    # The same done a little earlier does change them.
+    assert figures(shuffled(log, cut - 2 * DAY)) != wanted
+
+
+def shuffled(log: EventLog, since: int) -> EventLog:
+    """The same until ``since``; who did what with which item is mixed from then on."""
+    later = np.flatnonzero(log.time >= since)
+    mixed = {name: getattr(log, name).copy() for name in ("item", "kind", "shopper")}
+    for number, column in enumerate(mixed.values()):
+        column[later] = column[np.random.default_rng(number).permutation(later)]
+    return replace(log, **mixed)
+
+
+@pytest.mark.parametrize("protocol", [name for name in PROTOCOLS if name not in ("time", "cold-shoppers")])
+def test_every_protocol_measures_a_shop(measured: tuple[Shop, Evaluation], protocol: str) -> None:
+    evaluation = evaluate_shop(measured[0], protocol=protocol, trials=1, baseline="popularity, ever")
+    table, *_ = (one.table for one in evaluation.comparisons)
+    assert table.reference == "popularity, ever"
+    assert next(row for row in table.rows if row.system == ENGINE).lead is not None
+    assert table.leaks == bool(PROTOCOLS[protocol].leak) == ("LEAKS" in table.heading)
+    if table.leaks:
+        assert PROTOCOLS[protocol].leak in table.notes
+    json.dumps(evaluation.as_dict(), allow_nan=False)
+
+
+def test_a_protocol_that_finds_nothing_to_ask_says_so(measured: tuple[Shop, Evaluation]) -> None:
+    with pytest.raises(DataError, match=r"'cold-shoppers' finds nothing to ask in the log.*never seen before"):
+        evaluate_shop(measured[0], protocol="cold-shoppers", trials=0)
+
+
+def test_an_unknown_name_is_answered_with_the_nearest(measured: tuple[Shop, Evaluation]) -> None:
+    with pytest.raises(ConfigError, match="Did you mean 'cold-items'"):
+        evaluate_shop(measured[0], protocol="cold-item")
+    with pytest.raises(ConfigError, match=r"baseline: there is no 'item-knn'\. Did you mean 'item-kNN'"):
+        evaluate_shop(measured[0], baseline="item-knn")
+
+
+def test_the_command_prints_tables_and_parts(measured: tuple[Shop, Evaluation], vetrina: Vetrina) -> None:
+    shop, _ = measured
+    done = vetrina("evaluate", shop.root, "--protocol", "shoppers", "--baseline", "ALS", "--trials", 0, "--quiet")
+    assert done.code == 0, done.err
+    assert "20% of the shoppers" in done.out
+    assert "ALS’s lead" in done.out
+    assert "LEAKS" in done.out
+    part = next(line for line in done.out.splitlines() if line.startswith("Tail products"))
+    assert ENGINE in part or "item-kNN" in part
+    told = vetrina("evaluate", shop.root, "--protocol", "last", "--trials", 0, "--quiet", "--json").json()
+    assert {"tables", "rates", "estimates", "training", "notes"} <= set(told)
+    assert {"segments", "precision_recall", "calibration"} <= set(told["tables"][0])
+    assert "Did you mean 'last'" in vetrina("evaluate", shop.root, "--protocol", "lst").one_line()
 
 
 def test_a_shop_with_nothing_to_measure_says_so(tmp_path: Path) -> None:
