@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,6 +53,16 @@ Baseline = Annotated[
         help="Whose lead over the others is tested; default: the engine’s, or the first run’s.",
     ),
 ]
+Trials = Annotated[
+    int | None,
+    typer.Option(
+        "--trials",
+        metavar="N",
+        min=0,
+        help="Tune the engine's ranker and every baseline by N trials each; without it, every baseline by 12 and the "
+        "engine not at all; 0: nobody.",
+    ),
+]
 Cut = Annotated[int | None, typer.Option("--k", metavar="N", min=1, help="Results that count, with --run; default 10.")]
 
 
@@ -61,6 +72,7 @@ def evaluate(
     truth: TruthFile = None,
     k: Cut = None,
     protocol: ProtocolName = None,
+    trials: Trials = None,
     baseline: Baseline = "",
     export: Export = None,
     check_leaks: CheckLeaks = False,
@@ -70,28 +82,40 @@ def evaluate(
     """Compare the engine with the usual baselines.
 
     Each learns from what was before the last days of the log, and is measured on them; another
-    --protocol holds out another part. With --run and --truth, measure lists that other systems
+    --protocol holds out another part. --trials prints the options that suit the engine best, for
+    [rank.options] of shop.toml. With --run and --truth, measure lists that other systems
     made; that needs no shop.
     """
     if run or truth:
-        _refuse("--run", {"--protocol": protocol, "--export": export, "--check-leaks": check_leaks})
+        _refuse(
+            "--run",
+            {"--protocol": protocol, "--trials": trials is not None, "--export": export, "--check-leaks": check_leaks},
+        )
         _show(_of_runs(shop, run, truth, k, baseline), as_json)
         return
     if k is not None:
         raise typer.BadParameter("it goes with --run; the tables of a shop are at 10.", param_hint="--k")
     if export is not None:
-        _refuse("--export", {"--baseline": baseline, "--check-leaks": check_leaks})
+        _refuse("--export", {"--trials": trials is not None, "--baseline": baseline, "--check-leaks": check_leaks})
         _export(shop, export, protocol or "time", quiet, as_json)
         return
     if check_leaks:
-        _refuse("--check-leaks", {"--baseline": baseline, "--protocol": protocol})
+        _refuse("--check-leaks", {"--trials": trials is not None, "--baseline": baseline, "--protocol": protocol})
         _check_leaks(shop, quiet, as_json)
         return
     from vetrina.evaluate.experiment import evaluate_shop
+    from vetrina.evaluate.tuning import TRIALS
 
     opened = open_shop(shop)
     with shown_progress(quiet) as progress:
-        evaluation = evaluate_shop(opened, progress, protocol=protocol or "time", baseline=baseline)
+        evaluation = evaluate_shop(
+            opened,
+            progress,
+            protocol=protocol or "time",
+            trials=TRIALS if trials is None else trials,
+            engine_trials=trials or 0,
+            baseline=baseline,
+        )
     _show(evaluation, as_json)
 
 
@@ -166,6 +190,10 @@ def _show(evaluation: Evaluation, as_json: bool) -> None:
         typer.echo(table.text() + "\n")
     for note in evaluation.notes:
         typer.echo(one_line(note))
+    if evaluation.options:
+        typer.echo("To keep them, write into shop.toml:\n\n[rank.options]")
+        for name, value in evaluation.options.items():
+            typer.echo(f"{name} = {json.dumps(value)}")
 
 
 def _show_parts(tables: Sequence[Table]) -> None:

@@ -181,6 +181,8 @@ class Evaluation:
         What other policies would have got, estimated from the log.
     training : mapping of str to Curve
         How the losses of what was trained fell.
+    options : mapping of str to value
+        Those of the ranker that tuning came to and the engine was measured with; empty where it was not tuned.
     notes : tuple of str
         What to bear in mind, and what was not measured and why.
     """
@@ -189,6 +191,7 @@ class Evaluation:
     rates: tuple[Table, ...] = ()
     estimates: tuple[Table, ...] = ()
     training: Mapping[str, Curve] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
@@ -203,5 +206,6 @@ class Evaluation:
             "rates": [one.as_dict() for one in self.rates],
             "estimates": [one.as_dict() for one in self.estimates],
             "training": {name: plain(asdict(one)) for name, one in self.training.items()},
+            "options": dict(self.options),
             "notes": list(self.notes),
         }

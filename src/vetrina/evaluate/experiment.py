@@ -16,16 +16,27 @@ import numpy as np
 
 from vetrina.core import ItemList, Items, Progress, Silent
 from vetrina.core.errors import ConfigError, DataError, nearest
-from vetrina.engine import Canonical, Encoded, Engine, Gains, Measure, Replay, Shop, ShopConfig, learn
+from vetrina.engine import (
+    Canonical,
+    Encoded,
+    Engine,
+    Gains,
+    Measure,
+    Replay,
+    Shop,
+    ShopConfig,
+    learn,
+    unfitted_ranker,
+)
 from vetrina.evaluate.baselines import ALS, BM25, Baseline, ItemKNN, OwnFrequency, Popularity
 from vetrina.evaluate.comparing import DEPTH, Comparer
 from vetrina.evaluate.evaluation import Comparison, Evaluation
 from vetrina.evaluate.graded import measure_judged
-from vetrina.evaluate.protocols import Holdout, check_protocol, hold_out
+from vetrina.evaluate.protocols import PROTOCOLS, Holdout, check_protocol, hold_out
 from vetrina.evaluate.rates import rates
 from vetrina.evaluate.report import learning_curve, training_curves
 from vetrina.evaluate.tables import ENGINE
-from vetrina.evaluate.tuning import TRIALS, told, tune
+from vetrina.evaluate.tuning import TRIALS, told, tune, tune_engine, with_options
 
 __all__ = ["evaluate_shop", "measure_holdout", "measuring"]
 
@@ -64,6 +75,7 @@ def evaluate_shop(
     *,
     protocol: str = "time",
     trials: int = TRIALS,
+    engine_trials: int = 0,
     baseline: str = "",
 ) -> Evaluation:
     """Read a shop's files, learn from what the protocol gives, and measure: nothing is published.
@@ -77,6 +89,8 @@ def evaluate_shop(
     trials : int
         Settings tried of each baseline, on a part that was held out before the test; 0 leaves
         them as they are.
+    engine_trials : int
+        The same of the engine's ranker; what came out stands in the evaluation's ``options``.
     baseline : str
         The system whose lead over the others is tested; the engine when "".
 
@@ -89,14 +103,22 @@ def evaluate_shop(
     """
     check_protocol(protocol)
     found: list[Evaluation] = []
-    measure = measuring(found, progress, protocol=protocol, trials=trials, baseline=baseline, photos=shop.root)
+    measure = measuring(
+        found,
+        progress,
+        protocol=protocol,
+        trials=trials,
+        engine_trials=engine_trials,
+        baseline=baseline,
+        photos=shop.root,
+    )
     shop.measure(measure, progress)
     (evaluation,) = found
     if not evaluation.comparisons:
         raise DataError(
-            f"{shop.root}: nothing to measure on: no choice of a shopper that the protocol {protocol!r} holds out, and "
-            "no graded query. Name a file of events or of judgements in shop.toml; gains under [rank] says what is "
-            "a choice."
+            f"{shop.root}: nothing to measure on: no graded query, and the protocol {protocol!r} finds nothing to ask "
+            f"in the log ({PROTOCOLS[protocol].summary}). Name a file of events or of judgements in shop.toml, take "
+            "another protocol, or say under [rank] gains what a choice is."
         )
     return evaluation
 
@@ -107,6 +129,7 @@ def measuring(
     *,
     protocol: str = "time",
     trials: int = TRIALS,
+    engine_trials: int = 0,
     baseline: str = "",
     photos: Path | None = None,
 ) -> Measure:
@@ -115,7 +138,7 @@ def measuring(
     Parameters
     ----------
     found : list of Evaluation
-    progress, protocol, trials, baseline
+    progress, protocol, trials, engine_trials, baseline
         As for :func:`evaluate_shop`.
     photos : Path, optional
         The shop's folder, for the photos of examples.
@@ -126,17 +149,20 @@ def measuring(
 
     def measure(canonical: Canonical, encoded: Encoded, judged: Replay | None, config: ShopConfig) -> dict[str, Any]:
         log = canonical.log
-        evaluation = Evaluation()
+        untuned = f"{config.rank.ranker} is not tuned: there is no log to tune it on."
+        evaluation = Evaluation(notes=(untuned,) if engine_trials else ())
         if len(log):
-            held = hold_out(log, protocol, config)
-            engine = learn(encoded.items, held.train, config, encoded.encoders, None, shown)
-            comparer = Comparer(encoded.items, held, config, baseline or ENGINE, photos)
             title = f"{config.shop.name}: rates of the log"
-            evaluation = Evaluation(
-                comparisons=tuple(measure_holdout(engine, comparer, shown, trials=trials)),
-                rates=tuple(rates(log, title, config.shop.simulated)),
-                training=training_curves(engine),
-            )
+            evaluation = replace(evaluation, rates=tuple(rates(log, title, config.shop.simulated)))
+            held = hold_out(log, protocol, config)
+            if held.parts:
+                options, notes = _tuned_engine(encoded, held, config, engine_trials, shown)
+                config = with_options(config, options)
+                evaluation = replace(evaluation, options=options, notes=notes)
+                engine = learn(encoded.items, held.train, config, encoded.encoders, None, shown)
+                comparer = Comparer(encoded.items, held, config, baseline or ENGINE, photos)
+                comparisons = tuple(measure_holdout(engine, comparer, shown, trials=trials))
+                evaluation = replace(evaluation, comparisons=comparisons, training=training_curves(engine))
         if judged is not None:
             tables = measure_judged(encoded, log, judged, config, shown, trials=trials)
             graded = tuple(Comparison(table) for table in tables)
@@ -196,6 +222,30 @@ def measure_holdout(
     return comparisons
 
 
+def _tuned_engine(
+    encoded: Encoded, held: Holdout, config: ShopConfig, trials: int, progress: Progress
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """(the best options of the ranker, {} where it is not tuned; what to say of it)."""
+    inner, ranker = held.validation, config.rank.ranker
+    if not trials:
+        return {}, ()
+    if inner is None or not inner.parts:
+        return {}, (f"{ranker} is not tuned: no part is held out before the test to tune on.",)
+    if not unfitted_ranker(config).space:
+        return {}, (f"{ranker} is not tuned: it declares no space of options to try.",)
+    parts = list(inner.parts.values())
+    seed = config.build.seed
+    try:
+        best = tune_engine(
+            encoded, inner.train, inner.observed, parts, config, trials=trials, rng=seed, progress=progress
+        )
+    except DataError as error:
+        return {}, (f"{ranker} is not tuned: {error}",)
+    values = best.trials["ndcg@10"].to_list()
+    gained = f"ndcg@10 {max(values):.3f} before the test, {values[0]:.3f} as it was"
+    return best.options, (f"{ranker} tuned to {told(best.options)}: {gained}.",)
+
+
 def _tuned(
     rival: _Rival, items: Items, held: Holdout, config: ShopConfig, names: Sequence[str], trials: int
 ) -> dict[str, dict[str, Any]]:
@@ -240,7 +290,9 @@ def _ranked(engine: Engine, replay: Replay, advance: Callable[[int], None]) -> I
 def _check_baseline(name: str) -> None:
     known = [ENGINE, *dict.fromkeys(rival.name for rivals, _ in _RIVALS for rival in rivals)]
     if name and name not in known:
-        raise ConfigError(f"baseline: there is no {name!r}.{nearest(name, known)} Known: {', '.join(known)}.")
+        raise ConfigError(
+            f"baseline: there is no {name!r}.{nearest(name, known)} Known: {', '.join(map(repr, known))}."
+        )
 
 
 def _gains(config: ShopConfig) -> Gains:

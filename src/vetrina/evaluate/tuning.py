@@ -36,7 +36,7 @@ from vetrina.engine import (
 from vetrina.evaluate.baselines import Baseline
 from vetrina.evaluate.metrics import measure
 
-__all__ = ["TRIALS", "Trial", "Tuned", "search_space", "starting_points", "told", "tune", "tune_engine"]
+__all__ = ["TRIALS", "Trial", "Tuned", "search_space", "starting_points", "told", "tune", "tune_engine", "with_options"]
 
 Rng = int | np.random.Generator | None
 
@@ -224,8 +224,7 @@ def tune_engine(
     with shown.step(f"Tuning: {config.rank.ranker}, {trials} trials", trials) as step:
 
         def judge(options: Mapping[str, Any]) -> list[float]:
-            rank = config.rank.model_copy(update={"options": {**config.rank.options, **options}})
-            engine = fit_ranker(asked, rows, config.model_copy(update={"rank": rank}))
+            engine = fit_ranker(asked, rows, with_options(config, options))
             values = []
             for one, parts in zip(judges, gathered, strict=True):
                 lists = [engine.order(part, k).lists for part in parts]
@@ -237,6 +236,12 @@ def tune_engine(
         points = starting_points(own, own.space)
         done = search_space(own.name, own.space, points, judge, trials=trials, seconds=seconds, rng=rng)
     return _best(done, metric)
+
+
+def with_options(config: ShopConfig, options: Mapping[str, Any]) -> ShopConfig:
+    """The same shop with these options of its ranker, and its other options as they are."""
+    rank = config.rank.model_copy(update={"options": {**config.rank.options, **options}})
+    return config.model_copy(update={"rank": rank})
 
 
 class _Tunable(Protocol):
