@@ -127,7 +127,7 @@ LEAKING: dict[str, tuple[str, type[component.Component]]] = {
 def registered() -> Iterator[None]:
     """The components above, for as long as a test runs."""
     known = {("features", "honest"): Honest, ("encoder", "reads_events"): ReadsEvents}
-    known |= {(kind, name): cls for name, (kind, cls) in LEAKING.items()}  # type: ignore[dict-item]
+    known |= {(kind, name): cls for name, (kind, cls) in LEAKING.items()}
     for (kind, name), cls in known.items():
         register(kind, name)(cls)
     yield
