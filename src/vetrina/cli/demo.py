@@ -76,6 +76,9 @@ def demo(
         _side_by_side(shop, pair, rankings)
         for line in [*(f"Data: {source}" for source in sources), *left_out]:
             typer.echo(one_line(line))
+        for report in [shop.report_path(), *(folder / name / "report.html" for name in _REAL)]:
+            if report is not None and report.exists():
+                typer.echo(one_line(f"Report: {report}"))
         typer.echo(f"{_took(seconds)}, {_peak():.1f} GiB of memory at most.")
     if serve:
         from vetrina.cli.tending import free_port
@@ -99,7 +102,7 @@ def _make_shop(
     from vetrina.core import DAY, Items
     from vetrina.engine.create import create_from_tables
     from vetrina.engine.shop import Shop
-    from vetrina.evaluate.experiment import measuring
+    from vetrina.evaluate.building import build_shop
     from vetrina.simulate import SimulationConfig, simulate, write_personas
 
     dataset = _fashion(root.parent, progress, left_out)
@@ -120,7 +123,8 @@ def _make_shop(
         simulated=True,
     )
     shop = Shop.open(root)
-    shop.build(progress, measuring(found, progress, photos=shop.root))
+    _, evaluation = build_shop(shop, progress)
+    found.append(evaluation)
     return shop, personas
 
 
@@ -165,7 +169,10 @@ def _measure_real(
     from vetrina.core.errors import MissingFile
     from vetrina.engine.create import create_from_tables
     from vetrina.engine.shop import Shop
+    from vetrina.engine.snapshots import REPORT
+    from vetrina.evaluate.building import facts_of
     from vetrina.evaluate.experiment import evaluate_shop
+    from vetrina.evaluate.report import write_report
 
     try:
         dataset = load(name, progress)
@@ -178,12 +185,14 @@ def _measure_real(
         root,
         items=dataset.items,
         events=dataset.events,
-        judgements=dataset.judgements,
+        judgements=dataset.all_grades,
         photos_root=None,
         name=options["name"],
         overrides=options["overrides"],
     )
-    found.append(evaluate_shop(Shop.open(root), progress))
+    evaluation = evaluate_shop(Shop.open(root), progress)
+    write_report(root / REPORT, evaluation, options["name"], simulated=False, facts=facts_of(protocol="time"))
+    found.append(evaluation)
 
 
 def _side_by_side(shop: Shop, pair: list[dict[str, Any]], rankings: list[Ranking]) -> None:

@@ -63,6 +63,7 @@ Trials = Annotated[
         "engine not at all; 0: nobody.",
     ),
 ]
+Report = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Also write one HTML page of it.")]
 Cut = Annotated[int | None, typer.Option("--k", metavar="N", min=1, help="Results that count, with --run; default 10.")]
 
 
@@ -74,6 +75,7 @@ def evaluate(
     protocol: ProtocolName = None,
     trials: Trials = None,
     baseline: Baseline = "",
+    report: Report = None,
     export: Export = None,
     check_leaks: CheckLeaks = False,
     quiet: Quiet = False,
@@ -91,16 +93,26 @@ def evaluate(
             "--run",
             {"--protocol": protocol, "--trials": trials is not None, "--export": export, "--check-leaks": check_leaks},
         )
-        _show(_of_runs(shop, run, truth, k, baseline), as_json)
+        evaluation = _of_runs(shop, run, truth, k, baseline)
+        _show(evaluation, as_json)
+        if report is not None:
+            _report(report, evaluation, evaluation.comparisons[0].table.title, as_json)
         return
     if k is not None:
         raise typer.BadParameter("it goes with --run; the tables of a shop are at 10.", param_hint="--k")
     if export is not None:
-        _refuse("--export", {"--trials": trials is not None, "--baseline": baseline, "--check-leaks": check_leaks})
+        others = {
+            "--trials": trials is not None,
+            "--baseline": baseline,
+            "--check-leaks": check_leaks,
+            "--report": report,
+        }
+        _refuse("--export", others)
         _export(shop, export, protocol or "time", quiet, as_json)
         return
     if check_leaks:
-        _refuse("--check-leaks", {"--trials": trials is not None, "--baseline": baseline, "--protocol": protocol})
+        others = {"--trials": trials is not None, "--baseline": baseline, "--protocol": protocol, "--report": report}
+        _refuse("--check-leaks", others)
         _check_leaks(shop, quiet, as_json)
         return
     from vetrina.evaluate.experiment import evaluate_shop
@@ -117,6 +129,9 @@ def evaluate(
             baseline=baseline,
         )
     _show(evaluation, as_json)
+    if report is not None:
+        name, simulated = opened.config.shop.name, opened.config.shop.simulated
+        _report(report, evaluation, name, as_json, protocol=protocol or "time", simulated=simulated)
 
 
 def _of_runs(shop: Path | None, run: list[Path] | None, truth: Path | None, k: int | None, baseline: str) -> Evaluation:
@@ -129,6 +144,17 @@ def _of_runs(shop: Path | None, run: list[Path] | None, truth: Path | None, k: i
     from vetrina.evaluate.tables import K
 
     return evaluate_runs([read_run(path) for path in run], read_truth(truth), k or K, baseline)
+
+
+def _report(
+    path: Path, evaluation: Evaluation, title: str, as_json: bool, *, protocol: str = "", simulated: bool = False
+) -> None:
+    from vetrina.evaluate.building import facts_of
+    from vetrina.evaluate.report import write_report
+
+    write_report(path, evaluation, title, simulated=simulated, facts=facts_of(protocol=protocol))
+    if not as_json:
+        typer.echo(one_line(f"Report: {path}"))
 
 
 def _refuse(option: str, others: Mapping[str, object]) -> None:

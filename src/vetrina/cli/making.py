@@ -13,7 +13,6 @@ from vetrina.cli.show import one_line, print_json, print_table
 from vetrina.cli.where import open_shop
 
 if TYPE_CHECKING:
-    from vetrina.engine.flow import Measure
     from vetrina.engine.shop import Shop
 
 __all__ = ["build", "ingest", "init", "rollback", "snapshots"]
@@ -77,21 +76,28 @@ def build(
     measure: Annotated[
         bool, typer.Option("--measure/--no-measure", help="Measure on the last days first, which takes a second fit.")
     ] = True,
+    tensorboard: Annotated[
+        Path | None,
+        typer.Option("--tensorboard", metavar="DIR", help="Also write curves and figures for TensorBoard."),
+    ] = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Read, encode, learn, measure, publish a snapshot.
 
-    A build that is stopped leaves the published snapshot as it is.
+    A report of it, report.html, lies in the snapshot. A build that is stopped leaves the published
+    snapshot as it is.
     """
-    opened = open_shop(shop)
-    measured: Measure | None = None
-    with shown_progress(quiet) as progress:
-        if measure:
-            from vetrina.evaluate.experiment import measuring
+    from vetrina.evaluate.building import build_shop
+    from vetrina.evaluate.tensorboard import require_tensorboard, write_tensorboard
 
-            measured = measuring([], progress, trials=0, photos=opened.root)
-        manifest = opened.build(progress, measured)
+    opened = open_shop(shop)
+    if tensorboard is not None:
+        require_tensorboard()  # before minutes of work, not after
+    with shown_progress(quiet) as progress:
+        manifest, evaluation = build_shop(opened, progress, measure=measure, trials=0)
+    if tensorboard is not None:
+        write_tensorboard(tensorboard / manifest["name"], evaluation)
     if as_json:
         print_json(manifest)
         return
@@ -106,6 +112,9 @@ def build(
     for table in metrics.get("evaluation", {}).get("tables", []):
         typer.echo(one_line(_measured(table)))
     typer.echo(f"Published {manifest['name']}.")
+    typer.echo(one_line(f"Report: {opened.report_path(manifest['name'])}"))
+    if tensorboard is not None:
+        typer.echo(one_line(f"Curves: tensorboard --logdir {tensorboard}"))
     where = "" if shop is None else f" --shop {shop}"
     typer.echo(one_line(f'Next: vetrina search "…"{where}, or: vetrina serve {shop or ""}'))
 

@@ -21,7 +21,7 @@ from vetrina.engine.ingest import Canonical, ingest, read_canonical
 from vetrina.engine.judged import judged_replay
 from vetrina.engine.learn import learn
 from vetrina.engine.replay import Replay
-from vetrina.engine.snapshots import Snapshots
+from vetrina.engine.snapshots import Report, Snapshots
 
 __all__ = ["Measure", "build", "cut_of", "measured", "query"]
 
@@ -29,7 +29,9 @@ __all__ = ["Measure", "build", "cut_of", "measured", "query"]
 Measure = Callable[[Canonical, Encoded, Replay | None, ShopConfig], dict[str, Any]]
 
 
-def build(root: Path, config: ShopConfig, progress: Progress, measure: Measure | None = None) -> dict[str, Any]:
+def build(
+    root: Path, config: ShopConfig, progress: Progress, measure: Measure | None = None, report: Report | None = None
+) -> dict[str, Any]:
     """From a shop's files to a published snapshot; return its manifest.
 
     Parameters
@@ -40,6 +42,8 @@ def build(root: Path, config: ShopConfig, progress: Progress, measure: Measure |
     progress : Progress
     measure : callable, optional
         What it returns goes into the manifest. The snapshot itself learns from everything.
+    report : callable, optional
+        Writes a page about the build into the snapshot.
     """
     with _one_thread():
         counts, shop, encoded, judged = _prepared(root, config, progress)
@@ -49,9 +53,10 @@ def build(root: Path, config: ShopConfig, progress: Progress, measure: Measure |
         engine = learn(encoded.items, shop.log, config, encoded.encoders, judged, progress)
     if engine.ranker.name != config.rank.ranker:
         progress.note(_not_learned(shop.log, config))
+    metrics["training"] = engine.curves
     snapshots = Snapshots(root)
     with progress.step("Writing the snapshot"):
-        name = snapshots.write(engine, config, shop.hashes, metrics)
+        name = snapshots.write(engine, config, shop.hashes, metrics, report)
         snapshots.publish(name)
     return snapshots.manifest(name)
 

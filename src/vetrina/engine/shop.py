@@ -24,7 +24,7 @@ from vetrina.engine.events import checked_events
 from vetrina.engine.explain import Reason
 from vetrina.engine.flow import Measure, build, measured, query
 from vetrina.engine.ingest import forget_in_files, ingest, pseudonyms
-from vetrina.engine.snapshots import Snapshots
+from vetrina.engine.snapshots import REPORT, Report, Snapshots
 from vetrina.shoppers import WindowStore
 
 __all__ = ["MAX_K", "Ranking", "Result", "Shop"]
@@ -111,10 +111,15 @@ class Shop:
         with self._locked():
             return ingest(self.root, self.config, progress or Silent())
 
-    def build(self, progress: Progress | None = None, measure: Measure | None = None) -> dict[str, Any]:
-        """Read the files, encode, learn, write a snapshot and publish it; return its manifest."""
+    def build(
+        self, progress: Progress | None = None, measure: Measure | None = None, report: Report | None = None
+    ) -> dict[str, Any]:
+        """Read the files, encode, learn, write a snapshot and publish it; return its manifest.
+
+        This alone measures nothing and writes no report: :func:`vetrina.evaluate.building.build_shop` does all three.
+        """
         with self._locked():
-            return build(self.root, self.config, progress or Silent(), measure)
+            return build(self.root, self.config, progress or Silent(), measure, report)
 
     def measure(self, measure: Measure, progress: Progress | None = None) -> dict[str, Any]:
         """Read the files, encode, and hand over to ``measure``; return what it does. Nothing is published."""
@@ -130,6 +135,12 @@ class Shop:
             except BlockingIOError:
                 raise VetrinaError(f"{self.root}: another build is running. Wait for it to end.") from None
             yield
+
+    def report_path(self, snapshot: str | None = None) -> Path | None:
+        """Where a snapshot's report lies (default: the published one); None where it has none."""
+        name = snapshot or self.snapshots.current()
+        path = self.snapshots.folder / name / REPORT if name else None
+        return path if path is not None and path.exists() else None
 
     def roll_back(self, to: str | None = None) -> str:
         """Serve the snapshot before the current one, or ``to``; return its name."""

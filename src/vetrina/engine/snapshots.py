@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -32,9 +32,15 @@ from vetrina.engine.engine import Engine
 from vetrina.rank import FeatureFamily, Ranker
 from vetrina.retrieve.base import Retriever
 
-__all__ = ["Snapshots"]
+__all__ = ["REPORT", "Report", "Snapshots"]
 
 FORMAT = 3
+
+#: The page that a build leaves of itself, beside manifest.json.
+REPORT = "report.html"
+
+#: Writes a page about an engine at a path; the manifest says what else there is to tell, but no files yet.
+Report = Callable[[Path, Engine, Mapping[str, Any]], None]
 
 # A pointer is written and renamed in a moment: one that was not renamed for so many seconds will not be.
 _STALE = 60
@@ -97,7 +103,14 @@ class Snapshots:
         self.publish(to)
         return to
 
-    def write(self, engine: Engine, config: ShopConfig, sources: Mapping[str, str], metrics: Mapping[str, Any]) -> str:
+    def write(
+        self,
+        engine: Engine,
+        config: ShopConfig,
+        sources: Mapping[str, str],
+        metrics: Mapping[str, Any],
+        report: Report | None = None,
+    ) -> str:
         """Write a build and return its name; it is not published yet.
 
         Parameters
@@ -108,6 +121,8 @@ class Snapshots:
             Hash of each canonical table that the build read.
         metrics : mapping
             What the build measured of itself.
+        report : callable, optional
+            Writes ``report.html`` into the snapshot.
         """
         made = datetime.now(UTC)
         identity = json.dumps([config.model_dump(mode="json"), dict(sources), version("vetrina")], sort_keys=True)
@@ -124,7 +139,7 @@ class Snapshots:
         folder = self.folder / f".building-{name}"
         _write_engine(engine, folder)
         (folder / "config.json").write_text(config.model_dump_json(indent=1), encoding="utf-8")
-        manifest = {
+        manifest: dict[str, Any] = {
             "format": FORMAT,
             "name": name,
             "made": made.isoformat(timespec="seconds"),
@@ -136,7 +151,11 @@ class Snapshots:
             "config_hash": hashlib.blake2b(config.model_dump_json().encode(), digest_size=8).hexdigest(),
             "items": len(engine.items),
             "metrics": dict(metrics),
-            "files": {str(p.relative_to(folder)): file_checksum(p) for p in sorted(folder.rglob("*")) if p.is_file()},
+        }
+        if report is not None:
+            report(folder / REPORT, engine, manifest)
+        manifest["files"] = {
+            str(p.relative_to(folder)): file_checksum(p) for p in sorted(folder.rglob("*")) if p.is_file()
         }
         text = json.dumps({**manifest, "checksum": ""}, indent=1) + "\n"
         signed = text.replace(_checksum_line(""), _checksum_line(checksum(text.encode())))

@@ -250,14 +250,14 @@ def _axes(across: Scale, up: Scale, x_label: str, y_label: str, wide: float, hig
 def _mark(number: int, x: float, y: float) -> str:
     """The mark of a series: its form differs as well as its colour."""
     kind = f"mark s{number}"
-    corners = {
+    forms: dict[int, list[tuple[float, float]]] = {
         1: [(-4, -4), (4, -4), (4, 4), (-4, 4)],
         2: [(0, -5), (5, 4), (-5, 4)],
         3: [(0, -5.5), (5.5, 0), (0, 5.5), (-5.5, 0)],
         4: [(0, 5), (5, -4), (-5, -4)],
-    }.get(number)
-    if corners:
-        path = " ".join(f"{x + dx:.1f},{y + dy:.1f}" for dx, dy in corners)
+    }
+    if number in forms:
+        path = " ".join(f"{x + dx:.1f},{y + dy:.1f}" for dx, dy in forms[number])
         return _tag("polygon", points=path, class_=kind)
     if number >= 5:
         strokes = ((-4, -4, 4, 4), (-4, 4, 4, -4)) if number == 5 else ((-5, 0, 5, 0), (0, -5, 0, 5))

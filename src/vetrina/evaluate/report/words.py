@@ -216,11 +216,12 @@ _WORDS = {
     "novelty": "How rarely the listed products were chosen before, in bits: what one choice in eight was of has 3.",
     "diversity": "How unlike the products of one list are.",
     "ctr": "Click-through rate: the share of what was shown that was clicked.",
+    "cart_rate": "The share of what was clicked that was put into the cart.",
     "cvr": "Conversion rate: the share of what was clicked that was bought.",
 }
 
 
 def glossary(metrics: Iterable[str]) -> list[tuple[str, str]]:
     """(name, what it is) of each metric that has an entry, in order of appearance."""
-    bases = dict.fromkeys(metric.partition("@")[0] for metric in metrics)
+    bases = dict.fromkeys(metric.partition("@")[0].lower().replace(" ", "_") for metric in metrics)
     return [(metric_name(base), _WORDS[base]) for base in bases if base in _WORDS]
