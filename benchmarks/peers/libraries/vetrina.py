@@ -1,0 +1,161 @@
+"""Vetrina through the same door as everybody, and the plain baselines that any library must beat.
+
+It has no block of requirements: it runs in the harness's own environment.
+"""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from vetrina.catalogue import ItemMapping
+from vetrina.core import (
+    EVENT_COLUMNS,
+    ITEM_COLUMNS,
+    Choice,
+    EventLog,
+    Items,
+    Query,
+    Requests,
+    Silent,
+    Truth,
+    Windows,
+    component_class,
+)
+from vetrina.engine import Replay, ShopConfig, fit_ranker, fit_stages, ranker_rows
+from vetrina.engine.encoding import encode_items
+from vetrina.engine.replay import Gains
+from vetrina.evaluate import BM25, OwnFrequency, Popularity
+
+DISTRIBUTIONS = ["vetrina", "lightgbm", "tantivy"]
+
+
+def _plain(cls):
+    """A component's space as the door spells it."""
+    where = cls().config.model_dump()
+    options = {}
+    for name, one in cls.space.items():
+        if isinstance(one, Choice):
+            options[name] = sorted(one.values, key=lambda value: value != where[name])  # the default first
+        else:
+            options[name] = {"low": one.low, "high": one.high, "log": one.log, "default": where[name]}
+    return options
+
+
+_RANKER = _plain(component_class("ranker", "lambdamart"))
+RECOMMENDERS = {
+    "Vetrina": _RANKER,
+    "own frequency": _plain(OwnFrequency),
+    "popularity, last days": {"days": [14, 60, 30, 7, 3, 1]},
+    "popularity": {},
+}
+SEARCHERS = {"Vetrina": _RANKER, "BM25 (tantivy)": _plain(BM25)}
+_BASELINES = {"own frequency": OwnFrequency, "popularity, last days": Popularity, "popularity": Popularity}
+
+# What takes long and does not depend on the options, by what it depends on; of each the last alone is kept.
+_KEPT = {}
+
+
+def _kept(what, key, make):
+    if _KEPT.get(what, (None,))[0] != key:
+        _KEPT[what] = (key, make())
+    return _KEPT[what][1]
+
+
+def fit(model, train, options):
+    items = _kept("items", train.folder.parent, lambda: _items(train))
+    log = _kept("log", train.folder, lambda: _log(train, items))
+    if model in _BASELINES:
+        return _BASELINES[model](Gains(**train.gains), **options).fit(items, log)
+    if model == "BM25 (tantivy)":
+        return _kept("words", train.folder.parent, lambda: BM25().fit(items, log)).weighted(**options)
+    return _kept("stages", train.folder, lambda: _Stages(train, items, log)).ranker(options)
+
+
+def rank(fitted, requests, k):
+    pooled = len(requests.pool_offsets) > 0
+    if not isinstance(fitted, (BM25, OwnFrequency, Popularity)):
+        pools = np.split(requests.pool, requests.pool_offsets[1:-1]) if pooled else None
+        lists = fitted.rank(_requests(requests), k, pools).lists
+    else:
+        allowed = np.full((len(requests), requests.n_items), not pooled)
+        rows = np.arange(len(requests))
+        if pooled:
+            allowed[np.repeat(rows, np.diff(requests.pool_offsets)), requests.pool] = True
+        allowed[np.repeat(rows, np.diff(requests.exclude_offsets)), requests.exclude] = False
+        lists = fitted.rank(_requests(requests), k, allowed)
+    ids = np.full((len(requests), k), -1, dtype=np.int32)
+    ids[lists.row, np.arange(len(lists.item)) - np.repeat(lists.offsets[:-1], lists.sizes)] = lists.item
+    return ids
+
+
+class _Stages:
+    """Sources, features and training rows: the ranker alone has options that are tuned."""
+
+    def __init__(self, train, items, log):
+        options = {"items": ItemMapping(file="items.jsonl", item="item"), "build": {"seed": train.seed}}
+        if train.gains:
+            options["rank"] = {"gains": train.gains}
+        self.config = ShopConfig(**options)
+        self.encoded = _kept("encoded", train.folder.parent, lambda: _encoded(items, self.config))
+        self.stages = fit_stages(self.encoded.items, log, self.config, self.encoded.encoders)
+        self.rows = ranker_rows(self.stages, log, self.config, _graded(train))
+
+    def ranker(self, options):
+        rank = self.config.rank.model_copy(update={"options": options})
+        return fit_ranker(self.stages, self.rows, self.config.model_copy(update={"rank": rank}))
+
+
+def _encoded(items, config):
+    with tempfile.TemporaryDirectory() as media:
+        return encode_items(items, Path(media), Path(media), config, Silent())
+
+
+def _items(train):
+    table = pl.DataFrame(train.items, infer_schema_length=None)
+    texts = [name for name, kind in ITEM_COLUMNS.items() if kind == pl.String()]
+    return Items(
+        table.with_columns(
+            *(pl.col(name).cast(kind) for name, kind in ITEM_COLUMNS.items() if name not in texts),
+            *(pl.col(name).cast(pl.String).fill_null("") for name in texts if name != "photo"),
+            photo=pl.lit(""),
+        )
+    )
+
+
+def _log(train, items):
+    names = {number: name for name, number in train.kinds.items()}
+    columns = {
+        "time": train.time,
+        "shopper": [str(user) if user >= 0 else None for user in train.user.tolist()],
+        "kind": [names[kind] for kind in train.kind.tolist()],
+        "item": [items.ids[item] for item in train.item.tolist()],
+        "request": [str(one) if one >= 0 else None for one in train.request.tolist()],
+        **{name: pl.Series(getattr(train, name)).fill_nan(None) for name in ("price", "quantity", "rating")},
+    }
+    known = pl.DataFrame(columns)
+    missing = [pl.lit(None, kind).alias(name) for name, kind in EVENT_COLUMNS.items() if name not in columns]
+    table = known.with_columns(missing).select(pl.col(name).cast(kind) for name, kind in EVENT_COLUMNS.items())
+    return EventLog.from_table(table, items)
+
+
+def _graded(train):
+    n = len(train.queries)
+    if not n:
+        return None
+    grades = [dict[int, float]() for _ in range(n)]
+    for query, item, grade in zip(train.query.tolist(), train.graded.tolist(), train.grade.tolist(), strict=True):
+        grades[query][item] = grade
+    queries = [Query(text=text) for text in train.queries]
+    asked = Requests(Windows.empty(n), queries, np.full(n, 2**40, dtype=np.int64))
+    return Replay(asked, Truth.from_lists(grades), np.full(n, -1, dtype=np.int32))
+
+
+def _requests(requests):
+    columns = {name: getattr(requests, name) for name in ("item", "kind", "time", "price", "quantity", "rating")}
+    excluded = np.split(requests.exclude, requests.exclude_offsets[1:-1])
+    queries = [
+        Query(text=text, exclude=tuple(out.tolist())) for text, out in zip(requests.queries, excluded, strict=True)
+    ]
+    return Requests(Windows(offsets=requests.offsets, **columns), queries, requests.now)

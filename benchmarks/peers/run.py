@@ -1,0 +1,304 @@
+"""Every system through the same door: tuned on the validation part under one budget, then tested, then scored."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vetrina.core import ItemList
+from vetrina.core.errors import VetrinaError
+from vetrina.evaluate import measure
+from vetrina.evaluate.tables import K
+from vetrina.evaluate.tuning import search_space, told
+
+from peers.driver import Peer
+from peers.environment import python_of
+from peers.exchange import PeerFailed, complete, read_space, write_items, write_lists, write_part, write_truth
+from peers.tasks import Part, Round, Task
+
+__all__ = ["Answer", "Budget", "Failure", "Library", "answer", "ask_all", "libraries"]
+
+Say = Callable[[str], None]
+_METRIC = "ndcg"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What each system may spend on one task, whoever it is.
+
+    Attributes
+    ----------
+    trials : int
+        Points that are tried on the validation part of each round, the defaults among them.
+    seconds : float
+        No further trial is begun after so long, over all rounds of a task.
+    limit : float
+        One fit, or one ranking, may take so long before it is stopped.
+    """
+
+    trials: int
+    seconds: float
+    limit: float = 900.0
+
+
+@dataclass(frozen=True)
+class Library:
+    """A library's file, once it has said what it has.
+
+    Attributes
+    ----------
+    file, python : Path
+    models : dict of str to dict of str to dict
+        Options of each model, by kind of task.
+    versions : dict of str to str
+    evaluates : bool
+        Whether it has metrics of its own.
+    """
+
+    file: Path
+    python: Path
+    models: dict[str, dict[str, dict[str, Any]]]
+    versions: dict[str, str]
+    evaluates: bool
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a system gave for one task.
+
+    Attributes
+    ----------
+    system : str
+    lists : dict of str to ItemList
+        By table, of all rounds after one another.
+    filled : dict of str to float
+        Share of the places that popularity filled.
+    options : dict of str to list of str
+        What was chosen for each round.
+    own : dict of str to dict of str to float
+        What the library's own metrics say of the same lists.
+    trials : int
+    failed : int
+        Trials that failed.
+    tuning, fitting, ranking : float
+        Seconds; the latter two of the test alone.
+    """
+
+    system: str
+    lists: dict[str, ItemList]
+    filled: dict[str, float]
+    options: dict[str, list[str]]
+    own: dict[str, dict[str, float]]
+    trials: int = 0
+    failed: int = 0
+    tuning: float = 0.0
+    fitting: float = 0.0
+    ranking: float = 0.0
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A library, or one of its systems on one task, that did not work."""
+
+    who: str
+    task: str
+    why: str
+
+
+@dataclass
+class _Spent:
+    trials: int = 0
+    failed: int = 0
+    tuning: float = 0.0
+    fitting: float = 0.0
+    ranking: float = 0.0
+
+
+@dataclass
+class _Gathered:
+    """Of one table, round after round."""
+
+    lists: list[Any] = field(default_factory=list)
+    filled: list[float] = field(default_factory=list)
+    options: list[str] = field(default_factory=list)
+
+
+def libraries(files: Sequence[Path], folder: Path, say: Say) -> tuple[list[Library], list[Failure]]:
+    """Make the environments that are missing, and ask each library what it has."""
+    found, failures = [], []
+    for file in files:
+        try:
+            python = python_of(file, folder, say)
+            with Peer(python, file, folder / "logs" / f"{file.stem}.log", limit=300) as peer:
+                told_ = peer.ask("hello")
+        except PeerFailed as error:
+            failures.append(Failure(file.stem, "", str(error)))
+            say(f"{file.stem}: left out: {error}")
+            continue
+        models = {kind: told_[kind] for kind in ("recommend", "search")}
+        found.append(Library(file, python, models, told_["versions"], told_["evaluates"]))
+    return found, failures
+
+
+def ask_all(
+    task: Task, found: Sequence[Library], budget: Budget, folder: Path, say: Say
+) -> tuple[list[Answer], list[Failure]]:
+    """Every system of every library that does this kind of task; one that fails is told, and the others go on."""
+    answers, failures = [], []
+    for library in found:
+        log = folder / "logs" / f"{task.name}-{library.file.stem}.log"
+        log.unlink(missing_ok=True)
+        for system in library.models[task.kind]:
+            try:
+                with Peer(library.python, library.file, log, budget.limit) as peer:
+                    answers.append(answer(task, library, system, peer, budget))
+            except PeerFailed as error:
+                failures.append(Failure(system, task.name, str(error)))
+                say(f"{task.name}: {system}: FAILED: {error}")
+                continue
+            done = answers[-1]
+            say(
+                f"{task.name}: {system}: {done.trials} trials in {done.tuning:.0f} s, "
+                f"fitted in {done.fitting:.1f} s, ranked in {done.ranking:.1f} s"
+            )
+    return answers, failures
+
+
+def answer(task: Task, library: Library, system: str, peer: Peer, budget: Budget) -> Answer:
+    """One system's lists for all rounds of a task.
+
+    Nothing of a test part is on the disk before the tuning of its round is over, and what is
+    right never is, until the lists are done and the library's own metrics are asked for.
+
+    Raises
+    ------
+    PeerFailed
+        When the library does not do what it is asked.
+    """
+    space, default = read_space(library.models[task.kind][system], f"{library.file.name}: {system}")
+    gathered = {name: _Gathered() for name in task.tables}
+    spent = _Spent()
+    with tempfile.TemporaryDirectory(prefix="vetrina-peers-") as made:
+        place = Path(made)
+        write_items(task, place)
+        for number, one in enumerate(task.rounds):
+            points = _tuned(task, one, system, peer, budget, place / f"tuning-{number}", (space, default), spent)
+            _tested(task, one, system, peer, place / f"final-{number}", points, gathered, spent)
+        lists = {name: ItemList.from_lists([row for part in one.lists for row in part]) for name, one in gathered.items()}
+        own = _own(task, lists, peer, place) if library.evaluates else {}
+    return Answer(
+        system,
+        lists,
+        {name: float(np.mean(one.filled)) for name, one in gathered.items()},
+        {name: one.options for name, one in gathered.items()},
+        own,
+        spent.trials,
+        spent.failed,
+        spent.tuning,
+        spent.fitting,
+        spent.ranking,
+    )
+
+
+def _tuned(
+    task: Task,
+    one: Round,
+    system: str,
+    peer: Peer,
+    budget: Budget,
+    folder: Path,
+    options: tuple[Mapping[str, Any], dict[str, Any]],
+    spent: _Spent,
+) -> dict[str, dict[str, Any]]:
+    """The best options for each table, judged on the round's tuning part alone."""
+    space, default = options
+    if not space:
+        return dict.fromkeys(task.tables, default)
+    paths = write_part(task, one.tuning, folder, one.seed)
+    failed = 0
+
+    def judge(point: Mapping[str, Any]) -> list[float]:
+        nonlocal failed
+        try:
+            peer.ask("fit", part=folder, model=system, options=dict(point))
+            values = []
+            for name, replay in one.tuning.asked.items():
+                found = _ranked(task, one.tuning, name, peer, paths[name], folder)[0]
+                values.append(measure(found, replay.truth, K, [_METRIC]).mean(f"{_METRIC}@{K}"))
+            return values
+        except PeerFailed:
+            if dict(point) == default:
+                raise
+            # A corner of the space may be more than a library bears: a bad trial, not the end of it.
+            failed += 1
+            return [0.0] * len(one.tuning.asked)
+
+    began = time.monotonic()
+    try:
+        seconds = budget.seconds / len(task.rounds)
+        done = search_space(
+            system, space, [default], judge, trials=budget.trials, seconds=seconds, rng=one.seed
+        )
+    except VetrinaError as error:
+        raise PeerFailed(f"tuning: {error}") from error
+    spent.tuning += time.monotonic() - began
+    spent.trials += len(done)
+    spent.failed += failed
+    return {
+        name: max(done, key=lambda trial: trial.values[side]).options for side, name in enumerate(one.tuning.asked)
+    }
+
+
+def _tested(
+    task: Task,
+    one: Round,
+    system: str,
+    peer: Peer,
+    folder: Path,
+    points: Mapping[str, dict[str, Any]],
+    gathered: Mapping[str, _Gathered],
+    spent: _Spent,
+) -> None:
+    paths = write_part(task, one.final, folder, one.seed)
+    fitted: str | None = None
+    # Tables with the same options after one another: they are fitted once.
+    for name in sorted(points, key=lambda table: repr(points[table])):
+        if repr(points[name]) != fitted:
+            spent.fitting += peer.ask("fit", part=folder, model=system, options=points[name])["seconds"]
+            fitted = repr(points[name])
+        found, filled, seconds = _ranked(task, one.final, name, peer, paths[name], folder)
+        spent.ranking += seconds
+        gathered[name].lists.append([found.list_of(row) for row in range(len(found))])
+        gathered[name].filled.append(filled)
+        gathered[name].options.append(told(points[name]))
+
+
+def _ranked(task: Task, part: Part, name: str, peer: Peer, asked: Path, folder: Path) -> tuple[ItemList, float, float]:
+    """(lists, share that popularity filled, seconds)."""
+    to = folder / "ids.npy"
+    to.unlink(missing_ok=True)
+    seconds = peer.ask("rank", requests=asked, k=K, to=to)["seconds"]
+    try:
+        ids = np.load(to, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise PeerFailed(f"rank() gave no array of numbers: {error} ({peer.log})") from None
+    done = complete(ids, part.asked[name], part, task, K, pool=name in part.pools)
+    return done.lists, done.filled, seconds
+
+
+def _own(task: Task, lists: Mapping[str, ItemList], peer: Peer, place: Path) -> dict[str, dict[str, float]]:
+    """What the library's own metrics say, of requests that have a right answer."""
+    found = {}
+    for name, own in lists.items():
+        truth = task.truth(name)
+        some = np.flatnonzero(truth.n_relevant)
+        write_lists(ItemList.from_lists([own.list_of(row) for row in some.tolist()]), K, place / "lists.npy")
+        write_truth(truth.take(some), len(task.items), place / "truth.npz")
+        found[name] = peer.ask("evaluate", lists=place / "lists.npy", truth=place / "truth.npz", k=K)
+    return found

@@ -1,0 +1,190 @@
+"""What came of it: tables with intervals, whether the libraries' own metrics agree, and what it took."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import ir_measures  # type: ignore[import-untyped]
+import numpy as np
+
+from vetrina.core import ItemList, Truth
+from vetrina.evaluate import Scores, Table, compare, measure
+from vetrina.evaluate.tables import ENGINE, SHOWN, K
+
+from peers.run import Answer
+from peers.tasks import POOL, SEARCH, WHOLE, Task, judged_share
+
+__all__ = ["Agreement", "agreements", "columns", "effort", "library_gap", "tables"]
+
+#: How far a library's own metric may be from ours, and the independent library's from ours.
+OWN_GAP, LIBRARY_GAP = 0.01, 1e-9
+
+# ir_measures says the same of our lists under these names.
+_INDEPENDENT = {
+    "ndcg": "nDCG",
+    "precision": "P",
+    "recall": "R",
+    "mrr": "RR",
+    "hit_rate": "Success",
+    "average_precision": "AP",
+}
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """One metric of one system's lists, by us and by the library itself."""
+
+    table: str
+    system: str
+    metric: str
+    ours: float
+    theirs: float
+
+    @property
+    def gap(self) -> float:
+        """How far apart."""
+        return abs(self.ours - self.theirs)
+
+
+def tables(task: Task, answers: Sequence[Answer]) -> list[Table]:
+    """One for each thing that is asked: our engine first, then the others, the best first."""
+    made = []
+    for name in task.tables:
+        truth = task.truth(name)
+        scores = {one.system: measure(one.lists[name], truth, K, SHOWN) for one in answers}
+        order = sorted(scores, key=lambda system: (system != ENGINE, -scores[system].mean(f"ndcg@{K}")))
+        reference = ENGINE if ENGINE in scores else ""
+        table = compare(
+            f"{task.title}: {name.lower()}",
+            {system: scores[system] for system in order},
+            task.shopper(name),
+            reference,
+            leaks=task.leaks,
+        )
+        made.append(replace(table, notes=(*task.notes, *_notes(task, name, truth, answers))))
+    return made
+
+
+def _notes(task: Task, name: str, truth: Truth, answers: Sequence[Answer]) -> list[str]:
+    notes = []
+    filled = [f"{one.system} {one.filled[name]:.0%}" for one in answers if one.filled[name] >= 0.005]
+    if filled:
+        notes.append(f"places that a system had nothing for, filled by popularity: {', '.join(filled)}")
+    if task.kind == SEARCH and name == WHOLE:
+        shares = [f"{one.system} {judged_share(one.lists[name], truth):.0%}" for one in answers]
+        notes.append(f"judged among the first {K}: {', '.join(shares)}; the rest counts as not relevant")
+    failed = [f"{one.system} {one.failed} of {one.trials}" for one in answers if one.failed]
+    if failed:
+        notes.append(f"trials that failed: {', '.join(failed)}")
+    for one in answers:
+        chosen = list(dict.fromkeys(filter(None, one.options[name])))
+        if len(chosen) == 1:
+            notes.append(f"{one.system} tuned to {chosen[0]}")
+        elif chosen:
+            notes.append(f"{one.system} tuned for each of {len(one.options[name])} rounds; the first: {chosen[0]}")
+    return notes
+
+
+def agreements(task: Task, answers: Sequence[Answer]) -> list[Agreement]:
+    """Our metrics beside each library's own, of the same lists, where both mean the same by a name."""
+    found = []
+    for name in task.tables:
+        truth = task.truth(name)
+        for one in answers:
+            own = one.own.get(name, {})
+            # "ndcg (...)" is theirs of another definition, close enough to be set beside ours.
+            ours_by = {metric: metric.partition(" ")[0] for metric in own}
+            scores = measure(one.lists[name], _binary(truth), K, list(dict.fromkeys(ours_by.values())))
+            for metric, theirs in own.items():
+                ours = scores.mean(f"{ours_by[metric]}@{K}")
+                found.append(Agreement(f"{task.name}: {name.lower()}", one.system, metric, ours, theirs))
+    return found
+
+
+def _binary(truth: Truth) -> Truth:
+    return Truth(truth.offsets, truth.item, (truth.gain > 0).astype(np.float64))
+
+
+def library_gap(task: Task, answers: Sequence[Answer]) -> float:
+    """How far ir_measures is from us at most, over all lists, requests and metrics."""
+    metrics = list(_INDEPENDENT)
+    worst = 0.0
+    for name in task.tables:
+        truth = task.truth(name)
+        judged = _qrels(truth)
+        for one in answers:
+            ours = measure(one.lists[name], truth, K, metrics)
+            worst = max(worst, _gap(ours, one.lists[name], judged))
+    return worst
+
+
+def _gap(ours: Scores, lists: ItemList, judged: dict[str, dict[str, int]]) -> float:
+    wanted = {ir_measures.parse_measure(f"{theirs}@{K}"): metric for metric, theirs in _INDEPENDENT.items()}
+    run = {
+        str(row): {str(item): float(K - place) for place, item in enumerate(lists.list_of(row)[:K].tolist())}
+        for row in range(len(lists))
+    }
+    place = {request: number for number, request in enumerate(ours.requests.tolist())}
+    worst = 0.0
+    for found in ir_measures.iter_calc(list(wanted), judged, run):
+        if (at := place.get(int(found.query_id))) is not None:
+            worst = max(worst, abs(float(ours.values[f"{wanted[found.measure]}@{K}"][at]) - found.value))
+    return worst
+
+
+def _qrels(truth: Truth) -> dict[str, dict[str, int]]:
+    judged = {}
+    for row, (start, stop) in enumerate(zip(truth.offsets[:-1], truth.offsets[1:], strict=True)):
+        own = slice(int(start), int(stop))
+        judged[str(row)] = {
+            str(item): int(gain) for item, gain in zip(truth.item[own].tolist(), truth.gain[own].tolist(), strict=True)
+        }
+    return judged
+
+
+def effort(task: Task, answers: Sequence[Answer]) -> list[dict[str, Any]]:
+    """Trials and seconds of every system."""
+    return [
+        {
+            "task": task.name,
+            "system": one.system,
+            "trials": one.trials,
+            "tuning s": f"{one.tuning:.1f}",
+            "fit s": f"{one.fitting:.2f}",
+            "rank s": f"{one.ranking:.2f}",
+        }
+        for one in answers
+    ]
+
+
+def columns(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows with the same keys as aligned columns."""
+    header = list(rows[0])
+    body = [[str(row[name]) for name in header] for row in rows]
+    widths = [max(len(line[number]) for line in [header, *body]) for number in range(len(header))]
+    lines = [header, ["-" * width for width in widths], *body]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+
+
+def agreement_rows(found: Sequence[Agreement]) -> list[dict[str, Any]]:
+    """For :func:`columns`; all at the same cut-off."""
+    return [
+        {
+            "table": one.table,
+            "system": one.system,
+            "metric": one.metric,
+            f"ours at {K}": f"{one.ours:.6f}",
+            "the library’s own": f"{one.theirs:.6f}",
+            "apart": f"{one.gap:.1e}" + ("  TOO FAR" if one.gap > OWN_GAP else ""),
+        }
+        for one in found
+    ]
+
+
+def as_data(found: Sequence[Agreement]) -> list[dict[str, Any]]:
+    """As plain data for JSON."""
+    return [asdict(one) | {"gap": one.gap} for one in found]
