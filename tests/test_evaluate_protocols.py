@@ -2,12 +2,14 @@
 
 from collections import defaultdict
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from commands import Vetrina
 from vetrina.core import EventKind, EventLog
 from vetrina.core.errors import ConfigError, DataError
 from vetrina.engine import Gains, Replay, ShopConfig, requests_at, requests_from_log
@@ -388,3 +390,12 @@ def test_an_unknown_protocol_and_an_empty_log_are_named() -> None:
         hold_out(log_of(Event(1, item=0)), "cold-item", CONFIG)
     with pytest.raises(DataError, match="log is empty"):
         hold_out(log_of(), "time", CONFIG)
+
+
+def test_every_protocol_has_a_heading_in_the_docs_and_stands_in_the_help(vetrina: Vetrina) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "reference" / "protocols.md").read_text(encoding="utf-8")
+    told = vetrina("evaluate", "--help").out
+    for name in PROTOCOLS:
+        assert f"\n## {name}\n" in page
+        assert f"({'#'}{name})" in page, "in the table at the top"
+        assert name in told

@@ -195,6 +195,9 @@ def measure_holdout(
         wanted = {name: held.parts[name] for name in names if name in held.parts}
         lists: dict[str, dict[str, ItemList]] = {}
         notes: dict[str, list[str]] = {name: [held.leak] if held.leaks else [] for name in wanted}
+        for name in wanted:
+            if trials and (held.validation is None or name not in held.validation.parts):
+                notes[name].append("baselines are not tuned: nothing to ask could be held out before the test")
         for name, test in wanted.items():
             with shown.step(f"Measuring: {name.lower()}", len(test.requests)) as step:
                 lists[name] = {ENGINE: _ranked(observed, test, step.advance)}
