@@ -244,8 +244,7 @@ class _Expansion:
         """The reverse of :meth:`tail`."""
         from scipy.special import ndtri, stdtr
 
-        chances: Floats = stdtr(self.degrees, ndtri(tail) / self.scale)
-        return chances
+        return np.asarray(stdtr(self.degrees, ndtri(tail) / self.scale), dtype=np.float64)
 
 
 _TINY = 1e-12  # a mean of exact zeros may come out a rounding error away from 0
