@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vetrina.core import ItemList, Items, Progress, Silent
-from vetrina.core.errors import ConfigError, DataError, nearest
+from vetrina.core import EventLog, ItemList, Items, Progress, Silent
+from vetrina.core.errors import ConfigError, DataError, NoSupport, nearest
 from vetrina.engine import (
     Canonical,
     Encoded,
@@ -25,11 +25,13 @@ from vetrina.engine import (
     Replay,
     Shop,
     ShopConfig,
+    cut_of,
     learn,
     unfitted_ranker,
 )
 from vetrina.evaluate.baselines import ALS, BM25, Baseline, ItemKNN, OwnFrequency, Popularity
 from vetrina.evaluate.comparing import DEPTH, Comparer
+from vetrina.evaluate.counterfactual import estimate_ctr
 from vetrina.evaluate.evaluation import Comparison, Evaluation
 from vetrina.evaluate.graded import measure_judged
 from vetrina.evaluate.protocols import PROTOCOLS, Holdout, check_protocol, hold_out
@@ -154,7 +156,8 @@ def measuring(
         if len(log):
             title = f"{config.shop.name}: rates of the log"
             evaluation = replace(evaluation, rates=tuple(rates(log, title, config.shop.simulated)))
-            held = hold_out(log, protocol, config)
+            cut = cut_of(log, config.build.test_days)
+            held = hold_out(log, protocol, config, cut=cut)
             if held.parts:
                 options, notes = _tuned_engine(encoded, held, config, engine_trials, shown)
                 config = with_options(config, options)
@@ -163,8 +166,10 @@ def measuring(
                 comparer = Comparer(encoded.items, held, config, baseline or ENGINE, photos)
                 comparisons = tuple(measure_holdout(engine, comparer, shown, trials=trials))
                 evaluation = replace(evaluation, comparisons=comparisons, training=training_curves(engine))
+                if protocol == "time":
+                    evaluation = _estimated(evaluation, engine, log, cut, config, shown)
         if judged is not None:
-            tables = measure_judged(encoded, log, judged, config, shown, trials=trials)
+            tables = measure_judged(encoded, log, judged, config, shown, trials=trials, raters=canonical.raters)
             graded = tuple(Comparison(table) for table in tables)
             evaluation = replace(evaluation, comparisons=evaluation.comparisons + graded)
         found.append(evaluation)
@@ -223,6 +228,16 @@ def measure_holdout(
                 )
                 comparisons.append(replace(comparison, learning=learning_curve(observed, test)))
     return comparisons
+
+
+def _estimated(
+    evaluation: Evaluation, engine: Engine, log: EventLog, cut: int, config: ShopConfig, progress: Progress
+) -> Evaluation:
+    """With what other orders would have got, or why the log cannot tell."""
+    try:
+        return replace(evaluation, estimates=tuple(estimate_ctr(engine, log, cut, config, progress=progress)))
+    except (NoSupport, DataError) as error:
+        return replace(evaluation, notes=(*evaluation.notes, f"CTR of other orders: {error}"))
 
 
 def _tuned_engine(
