@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
+from engine_shop import make_shop
+from vetrina import Shop
 from vetrina.evaluate import Scores, Table, compare
+from vetrina.evaluate.building import build_shop
 from vetrina.evaluate.evaluation import Bin, Calibration, Comparison, Curve, Evaluation, Example, Shown
 
 SYSTEMS = {"Vetrina": 0.42, "BM25": 0.37, "item-kNN": 0.33, "popularity, best span": 0.21}
@@ -104,3 +111,17 @@ def _example(query: str | None, ours: float, theirs: float, photos: Sequence[Pat
         )
 
     return Example(query, "BM25", ours, theirs, listed(first, 0), listed(first + 2, 4))
+
+
+@cache
+def _built() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="vetrina-tests-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    build_shop(make_shop(folder), trials=0)
+    return folder
+
+
+def reported_shop(folder: Path) -> Shop:
+    """The small shop, built and measured, with a report in its snapshot: a copy in ``folder``, built once for all."""
+    shutil.copytree(_built(), folder, dirs_exist_ok=True)
+    return Shop.open(folder / "shop")

@@ -75,4 +75,4 @@ def write_tensorboard(folder: Path, evaluation: Evaluation) -> None:
 
 def _tag(text: str) -> str:
     """What TensorBoard allows in one part of a tag."""
-    return re.sub(r"[^\w.@-]+", "_", text, flags=re.ASCII).strip("_")
+    return re.sub(r"[^\w.-]+", "_", text, flags=re.ASCII).strip("_")

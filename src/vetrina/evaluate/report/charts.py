@@ -14,12 +14,12 @@ from html import escape
 from vetrina.evaluate.evaluation import Calibration, Curve
 from vetrina.evaluate.significance import Interval
 
-__all__ = ["N_SERIES", "Scale", "axis", "bars", "key", "lines", "reliability", "scale_of", "whisker"]
+__all__ = ["SERIES", "Scale", "axis", "bars", "key", "lines", "reliability", "scale_of", "whisker"]
 
-#: So many lines can be told apart; their classes are s0 (ours), s1, …
-N_SERIES = 7
+#: So many lines can be told apart in one chart; their classes are s0 (ours), s1, …
+SERIES = 5
 
-_DASHES = ("", "7 3", "2 3", "9 3 2 3", "", "5 2", "1 2")
+_DASHES = ("", "7 3", "2 3", "9 3 2 3", "")
 _MARKED = 8  # points of a line that get a mark
 _WIDE, _HIGH = 360.0, 250.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 50.0, 12.0, 10.0, 42.0
@@ -178,14 +178,14 @@ def lines(curves: Mapping[str, Curve], said: str, *, zero: bool = False) -> str:
             if math.isfinite(x) and math.isfinite(y)
         ]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        parts.append(_tag("polyline", points=path, class_=f"line s{number}", stroke_dasharray=_dash(number)))
+        parts.append(_tag("polyline", points=path, class_=f"line s{number}", stroke_dasharray=_DASHES[number]))
         parts += [_mark(number, x, y) for x, y in _some(points)]
     return _svg(said, *parts, viewBox=f"0 0 {_WIDE:g} {_HIGH:g}", class_="plot")
 
 
 def key(number: int) -> str:
     """A sample of the line of one series, for a legend."""
-    line = _tag("line", x1=1, x2=33, y1=8, y2=8, class_=f"line s{number}", stroke_dasharray=_dash(number))
+    line = _tag("line", x1=1, x2=33, y1=8, y2=8, class_=f"line s{number}", stroke_dasharray=_DASHES[number])
     return _tag("svg", line, _mark(number, 17, 8), viewBox="0 0 34 16", class_="key", aria_hidden="true")
 
 
@@ -259,10 +259,6 @@ def _mark(number: int, x: float, y: float) -> str:
     if number in forms:
         path = " ".join(f"{x + dx:.1f},{y + dy:.1f}" for dx, dy in forms[number])
         return _tag("polygon", points=path, class_=kind)
-    if number >= 5:
-        strokes = ((-4, -4, 4, 4), (-4, 4, 4, -4)) if number == 5 else ((-5, 0, 5, 0), (0, -5, 0, 5))
-        path = " ".join(f"M{x + a:.1f} {y + b:.1f}L{x + c:.1f} {y + d:.1f}" for a, b, c, d in strokes)
-        return _tag("path", d=path, class_=kind)
     return _tag("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r="4.5", class_=kind)
 
 
@@ -300,10 +296,6 @@ def _percent(scale: Scale, value: float) -> str:
 
 def _spread(share: float) -> str:
     return f"{_SIDE + share * (100 - 2 * _SIDE):.2f}%"
-
-
-def _dash(number: int) -> str:
-    return _DASHES[number % N_SERIES]
 
 
 def _svg(said: str, *children: str, **attributes: object) -> str:

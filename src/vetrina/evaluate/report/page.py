@@ -127,12 +127,13 @@ def _overview(tables: Sequence[Table]) -> View | None:
     leads = [one.lead for _, one in found if one.lead is not None]
     scale = charts.scale_of(_ends(leads), zero=True)
     rows = []
-    for (table, one), lead in zip(found, leads, strict=True):
+    names = words.subjects([table for table, _ in found])
+    for (table, one), lead, name in zip(found, leads, names, strict=True):
         said = words.number_text(table, lead.mean, "+")
         ends = words.interval_text(table, lead, "+")
         rows.append(
             {
-                "name": words.subject(table),
+                "name": name,
                 "anchor": _anchor(table.title),
                 "rival": one.rival.system,
                 "kind": one.kind,
@@ -269,7 +270,10 @@ def _anchor(title: str) -> str:
 
 def _comparison(one: Comparison, photo: Callable[[Shown], str]) -> View:
     table = one.table
-    names = [row.system for row in sorted(table.rows, key=lambda row: not _is_ours(table, row))]
+    # Ours, then the others from the best on: the first few are drawn.
+    first = table.metrics[0]
+    rows = sorted(table.rows, key=lambda row: (not _is_ours(table, row), -row.values[first].mean))
+    names = [row.system for row in rows]
     figures = [
         _lines(
             "Precision and recall",
@@ -347,8 +351,8 @@ def _lines(title: str, curves: Mapping[str, Curve], caption: str, *, zero: bool 
     drawn = {name: curve for name, curve in curves.items() if len(curve.x)}
     if not drawn:
         return None
-    left_out = list(drawn)[charts.N_SERIES :]
-    drawn = dict(list(drawn.items())[: charts.N_SERIES])
+    left_out = list(drawn)[charts.SERIES :]
+    drawn = dict(list(drawn.items())[: charts.SERIES])
     first = next(iter(drawn.values()))
     labels = [words.metric_name(first.x_label), words.metric_name(first.y_label)]
     told = {name: replace(curve, x_label=labels[0], y_label=labels[1]) for name, curve in drawn.items()}

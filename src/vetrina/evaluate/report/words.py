@@ -18,6 +18,7 @@ __all__ = [
     "number_text",
     "sentence",
     "subject",
+    "subjects",
     "summary",
     "verdict",
 ]
@@ -124,15 +125,17 @@ def summary(tables: Sequence[Table]) -> list[str]:
     if not found:
         return []
     ours, role = found[0][1].ours.system, found[0][1].role
+    names = subjects([table for table, _ in found])
     named = {
-        kind: [subject(table) for table, one in found if one.kind == kind] for kind in ("better", "unsure", "worse")
+        kind: [name for name, (_, one) in zip(names, found, strict=True) if one.kind == kind]
+        for kind in ("better", "unsure", "worse")
     }
     said = {
         "better": f"{ours} is better than {role} for",
         "unsure": f"no difference between {ours} and {role} can be shown for",
         "worse": f"{ours} is worse than {role} for",
     }
-    parts = [f"{said[kind]} {_listed(names)}" for kind, names in named.items() if names]
+    parts = [f"{said[kind]} {_listed(some)}" for kind, some in named.items() if some]
     first = "; ".join(parts) + "."
     sure = [one.p_value for _, one in found if one.kind != "unsure"]
     if sure:
@@ -155,6 +158,22 @@ def _listed(names: Sequence[str]) -> str:
 def subject(table: Table) -> str:
     """A table's title without the name of the shop."""
     return table.title.partition(": ")[2] or table.title
+
+
+def subjects(tables: Sequence[Table]) -> list[str]:
+    """Subjects of several tables, without the endings that all of them have in common.
+
+    Examples
+    --------
+    >>> def table(title):
+    ...     return Table(title, ("mrr@10",), (), "", 0, None, 0)
+    >>> subjects([table("Shop: searches, last 9 days"), table("Shop: recommendations, new, last 9 days")])
+    ['searches', 'recommendations, new']
+    """
+    parts = [subject(table).split(", ") for table in tables]
+    while len(parts) > 1 and min(map(len, parts)) > 1 and len({part[-1] for part in parts}) == 1:
+        parts = [part[:-1] for part in parts]
+    return [", ".join(part) for part in parts]
 
 
 def number_text(table: Table, value: float, sign: str = "") -> str:
