@@ -1,6 +1,9 @@
 """How good rankings are: metrics, protocols, baselines and their tuning, significance, tables."""
 
 from vetrina.evaluate.baselines import ALS, BM25, Baseline, ItemKNN, OwnFrequency, Popularity
+from vetrina.evaluate.beyond import BEYOND, beyond
+from vetrina.evaluate.counterfactual import Estimate, estimate_ctr, estimate_order, estimate_value
+from vetrina.evaluate.impressions import Impressions
 from vetrina.evaluate.metrics import METRICS, Scores, measure
 from vetrina.evaluate.protocols import PROTOCOLS, Holdout, hold_out
 from vetrina.evaluate.rates import rates
@@ -10,11 +13,14 @@ from vetrina.evaluate.tuning import Tuned, tune, tune_engine
 
 __all__ = [
     "ALS",
+    "BEYOND",
     "BM25",
     "METRICS",
     "PROTOCOLS",
     "Baseline",
+    "Estimate",
     "Holdout",
+    "Impressions",
     "Interval",
     "ItemKNN",
     "OwnFrequency",
@@ -23,11 +29,15 @@ __all__ = [
     "Scores",
     "Table",
     "Tuned",
+    "beyond",
     "bootstrap",
     "bootstrap_difference",
     "bootstrap_mean",
     "compare",
     "corrected",
+    "estimate_ctr",
+    "estimate_order",
+    "estimate_value",
     "hold_out",
     "holm",
     "measure",
