@@ -69,11 +69,12 @@ def test_search_by_human_grades(real_data: Path, tmp_path: Path, measured: Calla
         tmp_path,
         items=dataset.items,
         events=None,
-        judgements=dataset.judgements,
+        judgements=dataset.all_grades,
         photos_root=None,
         name="Chorus Electronics",
     )
-    pool, whole = measured(tmp_path)
+    pool, whole, raters = measured(tmp_path)
+    assert set(leads(raters)) == {"BM25", "one rater"}
     assert leads(pool)["BM25"][1] > 0, "judged pool: the lead's interval is above zero"
     assert leads(whole)["BM25"][0] > 0
 

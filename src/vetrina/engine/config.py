@@ -43,6 +43,11 @@ class JudgementsConfig(Config):
     query: str = "query"
     item: str = "item"
     grade: str = "grade"
+    rater: str = Field(
+        default="",
+        description="Column that says who graded, where several did. A row without a name holds the grade that "
+        "counts; where a pair has none, it is the mean of its raters'.",
+    )
 
 
 class EncoderConfig(Config):

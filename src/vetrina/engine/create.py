@@ -14,7 +14,7 @@ from vetrina.catalogue.mapping import EventMapping, ItemMapping
 from vetrina.catalogue.tables import ROW, Table, find_file, read_table
 from vetrina.core import EVENT_COLUMNS, ITEM_COLUMNS
 from vetrina.core.errors import ConfigError, DataError, MissingFile
-from vetrina.engine.config import JudgementsConfig, RankConfig, ShopConfig, ShopSection
+from vetrina.engine.config import RankConfig, ShopConfig, ShopSection
 from vetrina.engine.shop_toml import shop_toml
 
 __all__ = ["create_from_tables", "create_shop"]
@@ -128,7 +128,8 @@ def create_from_tables(
         :data:`~vetrina.core.log.EVENT_COLUMNS`. ``shopper`` is what the shop is then asked with:
         it becomes a pseudonym on ingest, whether it was one already or not.
     judgements : DataFrame or None
-        Columns query, item and grade.
+        Columns query, item and grade; also rater where several people graded, null in the rows whose
+        grade counts.
     photos_root : Path or None
         Where the paths in the column ``photo`` begin.
     name, currency : str
@@ -156,7 +157,8 @@ def create_from_tables(
         options["events"] = _event_options(events)
     if judgements is not None and judgements.height:
         _require(judgements, ("query", "item", "grade"), "judgements")
-        options["judgements"] = JudgementsConfig(file="source/judgements.csv").model_dump()
+        told = [name for name in ("query", "item", "grade", "rater") if name in judgements.columns]
+        options["judgements"] = {"file": "source/judgements.csv", **dict(zip(told, told, strict=True))}
     # Over the whole of the defaults, so that changing one encoder or source does not strike out the others.
     defaults = ShopConfig.parse(options, "").model_dump(exclude_none=True)
     config = ShopConfig.parse(_laid_over(defaults, overrides or {}), "")
@@ -166,7 +168,8 @@ def create_from_tables(
     if config.events is not None and events is not None:
         events.write_parquet(source / "events.parquet", compression="zstd")
     if config.judgements is not None and judgements is not None:
-        judgements.select("query", "item", "grade").write_csv(source / "judgements.csv")
+        columns = config.judgements.model_dump(exclude={"file"}).values()
+        judgements.select(name for name in columns if name).write_csv(source / "judgements.csv")
     _write(root, shop_toml(config))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from vetrina.catalogue.ingest import read_events, read_items
-from vetrina.catalogue.judgements import read_judgements
+from vetrina.catalogue.judgements import read_judgements, settled
 from vetrina.core import EVENT_COLUMNS, EventLog, Items, Progress
 from vetrina.core.errors import MissingFile
 from vetrina.engine.config import ShopConfig
@@ -31,6 +31,8 @@ class Canonical:
         :data:`EVENT_COLUMNS`, in order of time, of the shop's files and of what was recorded live.
     judgements : DataFrame or None
         query, item, grade.
+    raters : DataFrame or None
+        query, item, rater, grade: what each person said, where several did.
     hashes : dict of str to str
         Of each table, for the manifest.
     """
@@ -38,6 +40,7 @@ class Canonical:
     items: Items
     events: pl.DataFrame
     judgements: pl.DataFrame | None
+    raters: pl.DataFrame | None
     hashes: dict[str, str]
 
     @property
@@ -77,18 +80,22 @@ def ingest(root: Path, config: ShopConfig, progress: Progress) -> dict[str, int]
     if config.judgements is not None:
         told = config.judgements
         ids = items.table["item"]
-        grades = read_judgements(root, told.file, ids, query=told.query, item=told.item, grade=told.grade)
+        columns = told.model_dump(exclude={"file"})
+        grades = read_judgements(root, told.file, ids, **columns)
         tables["judgements"] = grades.table
+        if told.rater:
+            tables["judgements"] = settled(grades.table)
+            tables["raters"] = grades.table.filter(pl.col("rater").is_not_null())
         quarantine.append(grades.quarantine)
-        counts["judgements"] = grades.table.height
+        counts["judgements"] = tables["judgements"].height
     tables["quarantine"] = pl.concat(quarantine, how="vertical_relaxed")
     counts["quarantined"] = tables["quarantine"].height
     for note in read.notes:
         progress.note(note)
     for name, table in tables.items():
         _replace(data / f"{name}.parquet", table)
-    if "judgements" not in tables:
-        (data / "judgements.parquet").unlink(missing_ok=True)
+    for name in {"judgements", "raters"} - set(tables):
+        (data / f"{name}.parquet").unlink(missing_ok=True)
     store = WindowStore(root / "shoppers.db")
     store.replace_copied(events, config.rank.window)
     store.close()
@@ -156,11 +163,11 @@ def read_canonical(root: Path) -> Canonical:
     live = store.live_events()
     store.close()
     events = pl.concat([pl.read_parquet(data / "events.parquet"), live]).sort("time", maintain_order=True)
-    path = data / "judgements.parquet"
-    judgements = pl.read_parquet(path) if path.exists() else None
+    paths = [data / f"{name}.parquet" for name in ("judgements", "raters")]
+    judgements, raters = (pl.read_parquet(path) if path.exists() else None for path in paths)
     hashes = {name: _hash(data / f"{name}.parquet") for name in ("items", "events")}
     hashes["live"] = hashlib.blake2b(str(live.hash_rows(seed=0).sum()).encode(), digest_size=8).hexdigest()
-    return Canonical(items, events, judgements, hashes)
+    return Canonical(items, events, judgements, raters, hashes)
 
 
 def _hash(path: Path) -> str:

@@ -50,12 +50,14 @@ _NO_EVENTS = """\
 # kind = "kind"  # view, click, cart, purchase, …; or constant_kind = "purchase" when every row is one
 """
 
+_JUDGEMENTS = tuple(name for name in JudgementsConfig.model_fields if name != "rater")
 _NO_JUDGEMENTS = """\
 # [judgements]
 # file = "judgements.csv"
 # query = "query"
 # item = "item"
 # grade = "grade"  # 0 and more; 0 is judged and wrong
+# rater = "rater"  # who graded, where several did
 """
 
 
@@ -91,7 +93,7 @@ def shop_toml(config: ShopConfig, item_notes: Sequence[str] = (), event_notes: S
     if config.judgements is None:
         parts.append(_about("judgements") + _NO_JUDGEMENTS)
     else:
-        parts.append(_section("judgements", config.judgements, always=tuple(JudgementsConfig.model_fields)))
+        parts.append(_section("judgements", config.judgements, always=_JUDGEMENTS))
     # These two are tables of sections: one that were left out would be taken as struck out, so all are written.
     parts.append(_about("encode") + ("" if config.encode else "[encode]\n"))
     parts += [_encoder(name, choice) for name, choice in config.encode.items()]

@@ -12,15 +12,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from vetrina.core import EventLog, ItemList, Items, Progress, Silent
 from vetrina.engine import Encoded, Engine, Replay, ShopConfig, fit_stages, learn_ranker
 from vetrina.evaluate.baselines import BM25
 from vetrina.evaluate.metrics import Scores, measure
+from vetrina.evaluate.raters import agreement, ceiling, rater_table
 from vetrina.evaluate.tables import ENGINE, SHOWN, K, Table, compare
 from vetrina.evaluate.tuning import TRIALS, search_space, starting_points
 
-__all__ = ["measure_judged"]
+__all__ = ["answer_judged", "measure_judged"]
 
 _FOLDS = 5
 _REPEATS = 3
@@ -34,6 +36,7 @@ def measure_judged(
     progress: Progress | None = None,
     *,
     trials: int = TRIALS,
+    raters: pl.DataFrame | None = None,
 ) -> list[Table]:
     """Cross-validate over graded queries: the order of what was judged, and of the whole catalogue.
 
@@ -49,18 +52,19 @@ def measure_judged(
     trials : int
         The budget for BM25's field weights, which are chosen on each fold's training queries too; 0: they
         stay as they are by default.
+    raters : DataFrame, optional
+        query, item, rater, grade: what each person said, where several did.
 
     Returns
     -------
     list of Table
         "judged pool" orders the judged products alone. "whole catalogue" also has products that
-        nobody judged, which count as not relevant: its notes say what share was judged.
+        nobody judged, which count as not relevant: its notes say what share was judged. Where there
+        are raters, a third one sets a rater beside the systems, all judged by the other raters.
     """
     shown = progress or Silent()
-    n = len(judged.requests)
-    pools = [judged.truth.item[a:b] for a, b in zip(judged.truth.offsets[:-1], judged.truth.offsets[1:], strict=True)]
-    rng = np.random.default_rng(config.build.seed)
-    folds = [rng.permutation(n) % _FOLDS for _ in range(_REPEATS)]
+    pools = _pools(judged)
+    folds = _divisions(len(judged.requests), config.build.seed)
     values: dict[str, dict[str, list[ItemList]]] = {"pool": {}, "whole": {}}
     with shown.step("Fitting candidate sources"):
         stages = fit_stages(encoded.items, log, config, encoded.encoders)
@@ -94,7 +98,49 @@ def measure_judged(
                 table, notes=(f"judged among the first {K}: {', '.join(shares)}; the rest counts as not relevant",)
             )
         tables.append(table)
+    if raters is not None:
+        tables = _beside_raters(tables, raters, judged, encoded.items, values["pool"])
     return tables
+
+
+def answer_judged(
+    encoded: Encoded, log: EventLog, judged: Replay, config: ShopConfig, progress: Progress | None = None
+) -> ItemList:
+    """The catalogue ranked for each graded query by an engine that has not seen its grades: one cross-validation.
+
+    Parameters are those of :func:`measure_judged`, whose first division into folds this is.
+    """
+    shown = progress or Silent()
+    with shown.step("Fitting candidate sources"):
+        stages = fit_stages(encoded.items, log, config, encoded.encoders)
+    fold = _divisions(len(judged.requests), config.build.seed)[0]
+    with shown.step("Cross-validating on graded queries", _FOLDS) as step:
+        return _folded(stages, log, judged, _pools(judged), fold, config, step.advance)[1]
+
+
+def _divisions(n: int, seed: int) -> list[npt.NDArray[np.integer]]:
+    """Into which fold each query goes, for every repetition."""
+    rng = np.random.default_rng(seed)
+    return [rng.permutation(n) % _FOLDS for _ in range(_REPEATS)]
+
+
+def _pools(judged: Replay) -> list[npt.NDArray[np.int32]]:
+    """The judged items of each query."""
+    truth = judged.truth
+    return [truth.item[a:b] for a, b in zip(truth.offsets[:-1], truth.offsets[1:], strict=True)]
+
+
+def _beside_raters(
+    tables: list[Table], raters: pl.DataFrame, judged: Replay, items: Items, pool: Mapping[str, Sequence[ItemList]]
+) -> list[Table]:
+    """The tables with what people would have come to: notes below the first, and a table of their own."""
+    agree = agreement(raters)
+    notes = [agree.words] if agree is not None else []
+    beside = rater_table(f"{tables[0].title}, judged by the other raters", raters, judged, items, pool)
+    if beside is not None:
+        notes.append(ceiling(beside))
+    first = replace(tables[0], notes=(*tables[0].notes, *notes))
+    return [first, *tables[1:], *([beside] if beside is not None else [])]
 
 
 def _folded(
@@ -107,13 +153,14 @@ def _folded(
     advance: Callable[[int], None],
 ) -> tuple[ItemList, ItemList]:
     """(order of the judged products, order of the catalogue), each query by an engine that has not seen its grades."""
+    most = max(map(len, pools))  # of the judged products all, as raters may have judged a few of them
     pool: list[npt.NDArray[np.int32]] = [np.empty(0, np.int32)] * len(pools)
     whole = list(pool)
     for number in range(_FOLDS):
         engine = learn_ranker(stages, log, config, judged.take(np.flatnonzero(fold != number)))
         asked = np.flatnonzero(fold == number)
         requests = judged.take(asked).requests
-        given = engine.rank(requests, K, [pools[row] for row in asked]).lists
+        given = engine.rank(requests, most, [pools[row] for row in asked]).lists
         found = engine.rank(requests, K).lists
         for place, row in enumerate(asked):
             pool[row], whole[row] = given.list_of(place), found.list_of(place)
@@ -135,7 +182,7 @@ def _bm25_weighted(
     allowed = np.zeros((len(pools), len(items)), dtype=bool)
     for row, pool in enumerate(pools):
         allowed[row, pool] = True
-    fitted = BM25().fit(items, log)
+    fitted, most = BM25().fit(items, log), max(map(len, pools))
     known: dict[str, _Weighted] = {}
 
     def ndcg(lists: ItemList) -> npt.NDArray[np.float64]:
@@ -148,7 +195,7 @@ def _bm25_weighted(
         key = repr(dict(weights))
         if key not in known:
             baseline = fitted.weighted(**weights)
-            pool, whole = baseline.rank(judged.requests, K, allowed), baseline.rank(judged.requests, K)
+            pool, whole = baseline.rank(judged.requests, most, allowed), baseline.rank(judged.requests, K)
             known[key] = _Weighted((pool, whole), (ndcg(pool), ndcg(whole)))
         return known[key]
 

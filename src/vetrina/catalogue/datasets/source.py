@@ -83,6 +83,13 @@ class Dataset:
     quarantine: pl.DataFrame = field(default_factory=empty_quarantine)
     notes: tuple[str, ...] = ()
 
+    @property
+    def all_grades(self) -> pl.DataFrame | None:
+        """The judgements, and below them what each rater said, as a shop's file of judgements may hold both."""
+        if self.judgements is None or self.raters is None:
+            return self.judgements
+        return pl.concat([self.judgements, self.raters], how="diagonal_relaxed")
+
 
 def data_folder() -> Path | None:
     """The folder that ``VETRINA_DATA`` names; None when it is not set.
