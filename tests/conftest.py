@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # Tests fit many small models, for which threads cost more than they bring; before NumPy reads it.
 for _library in ("OMP", "OPENBLAS"):
@@ -14,6 +16,9 @@ import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
 from commands import Done, Vetrina  # noqa: E402
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # The same examples each time: a failure that comes and goes helps nobody. No
 # deadline: how fast a machine is says nothing about whether the code is right.
@@ -60,3 +65,22 @@ def vetrina(capfd: pytest.CaptureFixture[str]) -> Vetrina:
         return Done(code, *capfd.readouterr())
 
     return run
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        why = "No chromium on the path: install it (on Debian: apt-get install chromium) to test the pages."
+        pytest.fail(why) if os.environ.get("CI") else pytest.skip(why)
+    flags = (
+        "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+        "--disable-component-update", "--disable-sync",
+    )  # fmt: skip
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=found, args=list(flags))
+        yield running
+        running.close()

@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
+from browsing import NARROW, WIDE, contrasts
 from serve_shop import Server, copy_of_shop, serving
 
 pytestmark = pytest.mark.browser
-
-FLAGS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
-WIDE, NARROW = (1280, 900), (390, 844)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is None:
-        why = "No chromium on the path: install it (on Debian: apt-get install chromium) to test the storefront."
-        pytest.fail(why) if os.environ.get("CI") else pytest.skip(why)
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=found, args=list(FLAGS))
-        yield running
-        running.close()
 
 
 @pytest.fixture(scope="module")
@@ -305,41 +286,20 @@ def test_photos_are_there_and_told_in_words(visit: Visit) -> None:
     assert all(any(alt in title for title in titles) for alt in told[-24:])
 
 
+KINDS = [
+    ".brand", ".basis", ".because", ".taste", ".why", ".place", ".move", ".banner", ".changed", ".primary",
+    "h1", ".card h3", ".sentence", ".share.for", ".share.against", ".foot", ".recent p", ".filters label",
+]  # fmt: skip
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_words_stand_out_from_what_is_behind_them(visit: Visit, scheme: str) -> None:
     page = visit(color_scheme=scheme)
     look_at(page, 3)
     cards(page).first.get_by_role("button", name="Why this?").click()
-    seen = page.evaluate(CONTRASTS)
+    seen = contrasts(page, KINDS)
     assert {".brand", ".basis", ".taste", ".move", ".banner", ".sentence", ".share.against"} <= set(seen)
     assert {where: ratio for where, ratio in seen.items() if ratio < 4.5} == {}
-
-
-#: The least ratio of luminances (WCAG 2) between the letters of each kind of text and what is behind.
-CONTRASTS = """() => {
-  const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
-  const light = (colour) => {
-    const [r, g, b] = numbers(colour).slice(0, 3).map((part) => part / 255)
-      .map((part) => part <= .04045 ? part / 12.92 : ((part + .055) / 1.055) ** 2.4);
-    return .2126 * r + .7152 * g + .0722 * b;
-  };
-  const behind = (node) => {
-    for (; node; node = node.parentElement) {
-      const colour = getComputedStyle(node).backgroundColor;
-      if ((numbers(colour)[3] ?? 1) > .85) return colour;
-    }
-    return "rgb(255, 255, 255)";
-  };
-  const kinds = [".brand", ".basis", ".because", ".taste", ".why", ".place", ".move", ".banner", ".changed", ".primary",
-    "h1", ".card h3", ".sentence", ".share.for", ".share.against", ".foot", ".recent p", ".filters label"];
-  const found = {};
-  for (const kind of kinds) for (const node of document.querySelectorAll(kind)) {
-    const [a, b] = [light(getComputedStyle(node).color), light(behind(node))];
-    const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
-    found[kind] = Math.min(found[kind] ?? 99, Math.round(ratio * 100) / 100);
-  }
-  return found;
-}"""
 
 
 def test_what_goes_wrong_is_said_and_can_be_tried_again(browser: Browser, server: Server) -> None:
