@@ -10,6 +10,7 @@ VetrinaError
 ├── NotFitted            a component was used before it had learned
 ├── SnapshotError        a snapshot is missing, damaged or of another version
 ├── RequestError         a request that cannot be answered as asked
+├── NoSupport            a log that cannot tell what is asked of it
 └── MissingExtra         an optional library is not installed
 
 A message says what was wrong, where (file, row, column or key), what was
@@ -28,6 +29,7 @@ __all__ = [
     "MissingColumn",
     "MissingExtra",
     "MissingFile",
+    "NoSupport",
     "NotFitted",
     "RequestError",
     "SnapshotError",
@@ -76,6 +78,10 @@ class SnapshotError(VetrinaError):
 
 class RequestError(VetrinaError):
     """A request that cannot be answered as it was asked."""
+
+
+class NoSupport(VetrinaError):
+    """A log that cannot tell what is asked of it: what would be needed was never shown, or too rarely."""
 
 
 class MissingExtra(VetrinaError):

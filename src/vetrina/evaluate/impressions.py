@@ -96,7 +96,25 @@ class Impressions:
     def cluster(self) -> Ints:
         """What is alike: the shopper of each row; the list, where nobody knows whose it is."""
         shopper = self.shopper[self.row].astype(np.int64)
-        return np.where(shopper >= 0, shopper, shopper.max(initial=0) + 1 + self.row)
+        return np.where(shopper >= 0, shopper, int(self.shopper.max(initial=0)) + 1 + self.row)
+
+    @property
+    def randomised(self) -> Mask:
+        """Lists whose chances are known: whole, and each impression with a propensity; bool of shape (n_lists,)."""
+        unknown = np.bincount(self.row[np.isnan(self.propensity)], minlength=len(self.asked)) > 0
+        shown = np.bincount(self.row, minlength=len(self.asked)) > 0
+        return np.asarray(shown & ~unknown & self.whole)
+
+    def places(self, score: npt.NDArray[np.floating]) -> Ints:
+        """The place of every row, from 1, were its list in descending order of ``score``.
+
+        Ties go by item and never by how the list was shown: an order that followed chance could not be estimated by it.
+        """
+        order = np.lexsort((self.item, -score, self.row))
+        row = self.row[order]
+        place = np.empty(len(order), dtype=np.int64)
+        place[order] = np.arange(1, len(order) + 1) - np.searchsorted(row, row)
+        return place
 
     def take(self, rows: Mask) -> Impressions:
         """Only the impressions at ``rows``; the lists keep their numbers."""

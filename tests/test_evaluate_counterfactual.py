@@ -1,0 +1,300 @@
+"""Counterfactual estimates: arithmetic written out, every outcome enumerated, and a simulated truth."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from test_simulate import END, make_items
+from vetrina.core import EventLog, ItemList
+from vetrina.core.errors import DataError, NoSupport
+from vetrina.evaluate import Estimate, Impressions, estimate_order, estimate_value
+from vetrina.simulate import Simulation, SimulationConfig, simulate
+from vetrina.simulate.settings import Listing
+
+Floats = npt.NDArray[np.float64]
+IPS, SNIPS, DR = "IPS", "SNIPS", "doubly robust"
+
+
+# --- arithmetic -----------------------------------------------------------------
+
+
+def literal(
+    reward: list[float], propensity: list[float], target: list[float], predicted: list[float], expected: list[float]
+) -> dict[str, float]:
+    """The estimators as their papers write them, one decision at a time."""
+    n = len(reward)
+    ips = snips = weights = squares = robust = 0.0
+    for r, p, t, q, v in zip(reward, propensity, target, predicted, expected, strict=True):
+        w = t / p
+        ips += w * r / n
+        snips += w * r
+        weights += w
+        squares += w * w
+        robust += (v + w * (r - q)) / n
+    return {IPS: ips, SNIPS: snips / weights, DR: robust, "effective": weights * weights / squares}
+
+
+def test_the_estimators_by_hand() -> None:
+    """Three decisions, weights 0.5/0.25 = 2, 0, and 1/0.5 = 2; the policies may be such that all is shown."""
+    reward, propensity, target = np.array([1.0, 1.0, 0.0]), np.array([0.25, 0.5, 0.5]), np.array([0.5, 0.0, 1.0])
+    found = estimate_value(
+        reward, propensity, target, predicted=np.array([0.5, 0.5, 0.5]), expected=np.array([0.25, 0.5, 0.75]), floor=1
+    )
+    means = {name: interval.mean for name, interval in found.values.items()}
+    assert means == pytest.approx({
+        IPS: (2 * 1 + 0 + 2 * 0) / 3,
+        SNIPS: (2 * 1 + 0 + 2 * 0) / (2 + 0 + 2),
+        DR: ((0.25 + 2 * 0.5) + 0.5 + (0.75 - 2 * 0.5)) / 3,
+    })  # fmt: skip
+    assert found.effective == (2 + 2) ** 2 / (4 + 4)
+    assert (found.largest, found.n_used, found.weight.mean) == (2, 2, pytest.approx(4 / 3))
+
+
+decisions = st.tuples(
+    st.floats(-2, 2), st.floats(0.05, 1), st.floats(0, 1), st.floats(-1, 1), st.floats(-1, 1), st.integers(-1, 5)
+)
+
+
+@given(st.lists(decisions, min_size=2, max_size=30))
+def test_agrees_with_the_papers_written_out(rows: list[tuple[float, float, float, float, float, int]]) -> None:
+    reward, propensity, target, predicted, expected, clusters = (list(column) for column in zip(*rows, strict=True))
+    arrays = [np.array(column) for column in (reward, propensity, target, predicted, expected)]
+    # With chances for which all that the target does is shown, so that nothing is refused.
+    arrays[2] *= len(rows) / max((arrays[2] / arrays[1]).sum(), 1e-300)
+    target = arrays[2].tolist()
+    assume(0 < max(target) <= 1)
+    found = estimate_value(
+        *arrays[:3], np.array(clusters), predicted=arrays[3], expected=arrays[4], floor=0, resamples=20
+    )
+    told = literal(reward, propensity, target, predicted, expected)
+    for name, interval in found.values.items():
+        assert interval.mean == pytest.approx(told[name], rel=1e-9, abs=1e-9), name
+    assert found.effective == pytest.approx(told["effective"])
+
+
+def test_all_orders_of_a_list_weigh_to_the_truth() -> None:
+    """Six orders of three items, each as often as chance has it, and the chance of a click for a click: exact."""
+    examined, liked = np.array([1.0, 0.6, 0.3]), np.array([0.1, 0.5, 0.8])
+    target = np.array([[0, 0.5, 0.5], [1, 0, 0], [0, 0.5, 0.5]])  # of item and position: a coin decides 0 and 2
+    orders = np.array(list(itertools.permutations(range(3))))
+    item, position = orders.ravel(), np.tile(np.arange(3), 6)
+    wrong = np.array([[0.3, 0.2, 0.9], [0.4, 0.4, 0.1], [0.2, 0.7, 0.6]])  # a model of the reward, and no use
+    found = estimate_value(
+        examined[position] * liked[item], np.full(18, 1 / 3), target[item, position],
+        predicted=wrong[item, position], expected=(target * wrong).sum(axis=0)[position], floor=0,
+    )  # fmt: skip
+    # 1 goes first; then 0 and 2, or 2 and 0
+    truth = (1.0 * 0.5 + 0.6 * (0.1 + 0.8) / 2 + 0.3 * (0.1 + 0.8) / 2) / 3
+    for name, interval in found.values.items():
+        assert interval.mean == pytest.approx(truth), name
+    assert found.weight.mean == pytest.approx(1)
+
+
+def test_the_interval_of_the_ratio_is_that_of_a_literal_bootstrap_by_shopper() -> None:
+    rng = np.random.default_rng(0)
+    clusters = np.repeat(np.arange(150), rng.geometric(0.2, 150))
+    propensity = rng.choice([0.1, 0.3, 0.6], len(clusters))
+    level = rng.beta(1, 3, 150)[clusters]
+    reward, target = (rng.random(len(clusters)) < level).astype(float), rng.choice([0.0, 0.5], len(clusters))
+    target *= 1 / np.mean(target / propensity)
+    found = estimate_value(reward, propensity, target, clusters, resamples=8000).values[SNIPS]
+    weight, drawn = target / propensity, []
+    rows = [np.flatnonzero(clusters == one) for one in range(150)]
+    for _ in range(3000):
+        again = np.concatenate([rows[one] for one in rng.integers(0, 150, 150)])
+        drawn.append((weight[again] @ reward[again]) / weight[again].sum())
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    assert found.low == pytest.approx(low, abs=0.08 * (high - low))
+    assert found.high == pytest.approx(high, abs=0.08 * (high - low))
+
+
+# --- refusals -------------------------------------------------------------------
+
+
+def coin(n: int = 4000, share: float = 0.5) -> dict[str, Floats]:
+    """Two buttons; the first is shown with chance ``share`` and brings twice as much."""
+    rng = np.random.default_rng(0)
+    first = rng.random(n) < share
+    reward = (rng.random(n) < np.where(first, 0.4, 0.2)).astype(float)
+    return {"reward": reward, "propensity": np.where(first, share, 1 - share), "target": first.astype(float)}
+
+
+def test_what_the_log_can_tell_is_told() -> None:
+    found = estimate_value(**coin(), resamples=500)
+    assert found.values[IPS].low < 0.4 < found.values[IPS].high
+    assert found.weight.low < 1 < found.weight.high
+
+
+def broken(change: Callable[[dict[str, Floats]], object]) -> dict[str, Floats]:
+    rows = coin()
+    change(rows)
+    return rows
+
+
+def _put(name: str, value: float, n: int = 3) -> Callable[[dict[str, Floats]], object]:
+    return lambda rows: rows[name].__setitem__(slice(7, 7 + n), value)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "said"),
+    [
+        (_put("propensity", np.nan), NoSupport, "missing in 3 of 4,000 rows .the first is row 7"),
+        (_put("propensity", 0.0), NoSupport, "0 or below in 3 of 4,000 rows"),
+        (_put("propensity", 1.2), DataError, "propensity: a chance.* row 7. Got 1.2"),
+        (_put("target", -0.1), DataError, "target: a chance.* row 7. Got -0.1"),
+        (_put("target", np.nan), DataError, "target: a chance.* row 7. Got nan"),
+        (_put("reward", np.inf), DataError, "reward: a finite number.* row 7. Got inf"),
+        (lambda rows: rows["target"].fill(0), NoSupport, "none of 4,000 logged decisions is one of its own"),
+        (lambda rows: rows.update(target=np.ones(3)), DataError, r"target: one number for each of 4,000.*\(3,\)"),
+        (lambda rows: rows.update(propensity=rows["propensity"] / 4), DataError, "too small to be the chances"),
+    ],
+)
+def test_what_it_cannot_tell_is_refused(
+    change: Callable[[dict[str, Floats]], object], error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        estimate_value(**broken(change), resamples=500)
+
+
+def test_what_was_never_shown_is_refused_with_its_share() -> None:
+    """The log shows two buttons, the new policy a third one in three cases of ten."""
+    rows = coin()
+    rows["target"] = np.full(4000, 0.35)
+    with pytest.raises(NoSupport, match=r"never shows 3\d% of what the new policy would do .the mean weight is 0\.\d+"):
+        estimate_value(**rows, resamples=500)
+
+
+def test_too_few_decisions_are_refused_in_figures() -> None:
+    rows = coin(2000, share=0.01)
+    with pytest.raises(NoSupport, match=r"size is 2\d\.0, below the floor of 100 .2\d of 2,000.*largest is 100\.0"):
+        estimate_value(**rows, resamples=500)
+    assert estimate_value(**rows, floor=10, resamples=500).n_used < 30
+    with pytest.raises(NoSupport, match="nothing can be estimated"):
+        estimate_value(np.empty(0), np.empty(0), np.empty(0))
+    with pytest.raises(DataError, match="needs both"):
+        estimate_value(**coin(), predicted=np.zeros(4000))
+
+
+# --- simulated shoppers -----------------------------------------------------------
+
+ITEMS = make_items(60)
+K_SHOWN = 3
+
+
+@cache
+def simulated(seed: int, shuffled: float = 1.0) -> Simulation:
+    listing = Listing(length=8, shuffled=shuffled)
+    return simulate(ITEMS, None, SimulationConfig(n_shoppers=400, days=8, seed=seed, listing=listing), END)
+
+
+def logged(made: Simulation) -> tuple[EventLog, Impressions]:
+    log = EventLog.from_table(made.events, made.items)
+    shown = Impressions.of(log)
+    return log, shown.take(shown.randomised[shown.row])
+
+
+def relevance(made: Simulation, log: EventLog, shown: Impressions) -> Floats:
+    """How far each shown item answers its query, whoever asks; browsing, the cheaper."""
+    table = np.stack([made.true_relevance(text) for text in log.queries])
+    asked = shown.query[shown.row]
+    dear = np.argsort(np.argsort(made.items.price)) / len(made.items)
+    return np.where(asked >= 0, table[asked, shown.item], -dear[shown.item]) - 0.01 * dear[shown.item]
+
+
+def truth_of(made: Simulation, log: EventLog, shown: Impressions, place: npt.NDArray[np.int64]) -> float:
+    """The true CTR of the first places, had the lists been in that order."""
+    lists = np.unique(shown.row)
+    order = np.lexsort((place, shown.row))
+    order = order[place[order] <= K_SHOWN]
+    items = ItemList.from_lists(np.split(shown.item[order], np.cumsum(np.bincount(shown.row[order])[lists])[:-1]))
+    requests = pl.DataFrame({
+        "shopper": [log.shoppers[code] for code in shown.shopper[lists]],
+        "query": [None if code < 0 else log.queries[code] for code in shown.query[lists]],
+    })  # fmt: skip
+    return made.true_ctr(items, requests)
+
+
+def mixed(shown: Impressions, one: npt.NDArray[np.int64], other: npt.NDArray[np.int64]) -> Estimate:
+    """A policy that tosses a coin between two orders; predictions by position and item, from other shoppers' lists."""
+    predicted, expected = np.zeros(len(one)), np.zeros(len(one))
+    for half in (0, 1):
+        learned, told = shown.cluster % 2 != half, shown.cluster % 2 == half
+        ctr = shown.clicked[learned].mean()
+        rates = []
+        for code in (shown.position, shown.item):
+            n = np.bincount(code[learned], minlength=100)
+            rates.append((np.bincount(code[learned], shown.clicked[learned], 100) + 5 * ctr) / (n + 5))
+        model = rates[0][:, None] * rates[1][None, :] / ctr  # position, item
+        predicted[told] = model[shown.position[told], shown.item[told]]
+        for place in (one, other):
+            at = {(row, put): item for row, put, item in zip(shown.row, place, shown.item, strict=True)}
+            there = [at[row, position] for row, position in zip(shown.row[told], shown.position[told], strict=True)]
+            expected[told] += 0.5 * model[shown.position[told], there]
+    target = 0.5 * (one == shown.position) + 0.5 * (other == shown.position)
+    first = shown.position <= K_SHOWN
+    columns = (shown.clicked.astype(float), shown.propensity.astype(float), target, shown.cluster, predicted, expected)
+    reward, propensity, target, clusters, predicted, expected = (column[first] for column in columns)
+    return estimate_value(reward, propensity, target, clusters, predicted=predicted, expected=expected, resamples=600)
+
+
+@pytest.mark.slow
+def test_estimates_hold_the_true_ctr_of_other_policies_on_simulated_logs(report: Callable[[str], None]) -> None:
+    """A hundred shops of simulated shoppers, whose lists were in random order; the truth is that of the simulation."""
+    names = (IPS, SNIPS, DR)
+    held = {(policy, name): 0 for policy in ("relevance", "mixed") for name in names}
+    naive, width = 0, dict.fromkeys(names, 0.0)
+    for seed in range(100):
+        made = simulated(seed)
+        log, shown = logged(made)
+        best = shown.places(relevance(made, log, shown))
+        cheap = shown.places(-made.items.price[shown.item].astype(np.float64))
+        ordered = estimate_order(shown, best, K_SHOWN, resamples=600)
+        found = {"relevance": ordered, "mixed": mixed(shown, best, cheap)}
+        ctr = {"relevance": truth_of(made, log, shown, best)}
+        ctr["mixed"] = (ctr["relevance"] + truth_of(made, log, shown, cheap)) / 2
+        for policy, name in held:
+            interval = found[policy].values[name]
+            held[policy, name] += interval.low <= ctr[policy] <= interval.high
+        for name in names:
+            width[name] += (ordered.values[name].high - ordered.values[name].low) / 100
+        logged_ctr = float(shown.clicked[shown.position <= K_SHOWN].mean())
+        naive += ordered.values[SNIPS].low <= logged_ctr <= ordered.values[SNIPS].high
+    for (policy, name), count in held.items():
+        report(f"simulated: {name} holds the true CTR of the policy {policy!r} in {count} of 100 runs")
+        assert count >= 90, (policy, name)
+    assert naive <= 20, "the intervals are narrow enough to tell the new order from the logged one"
+    assert max(width[DR], width[SNIPS]) < width[IPS]
+    told = ", ".join(f"{name} {width[name]:.3f}" for name in names)
+    report(f"simulated: mean width of the 95% intervals, {told}; CTR as logged held in {naive} of 100")
+
+
+@pytest.mark.slow
+def test_what_simulated_shops_never_showed_is_refused_every_time() -> None:
+    """The cheapest of the whole catalogue, of which eight were shown; and lists that nothing but one rule made."""
+    cheapest = np.argsort(ITEMS.price)[:K_SHOWN]
+    for seed in range(100):
+        made = simulated(seed)
+        log, shown = logged(made)
+        first = shown.take(shown.position <= K_SHOWN)
+        target = (cheapest[first.position - 1] == first.item).astype(float)
+        with pytest.raises(NoSupport, match=r"never shows \d\d% of what the new policy would do|nothing that the log"):
+            estimate_value(first.clicked.astype(float), first.propensity, target, first.cluster, resamples=500)
+        fixed = replace(shown, propensity=np.ones_like(shown.propensity))
+        with pytest.raises(NoSupport, match=r"never shows \d\d% of what the new policy would do"):
+            estimate_order(fixed, shown.places(relevance(made, log, shown)), K_SHOWN, resamples=500)
+
+
+def test_a_log_without_random_order_has_nothing_to_estimate_from() -> None:
+    made = simulated(0, shuffled=0.0)
+    _, shown = logged(made)
+    assert len(shown.row) == 0
