@@ -88,31 +88,19 @@ def evaluate(
     [rank.options] of shop.toml. With --run and --truth, measure lists that other systems
     made; that needs no shop.
     """
-    if run or truth:
-        _refuse(
-            "--run",
-            {"--protocol": protocol, "--trials": trials is not None, "--export": export, "--check-leaks": check_leaks},
-        )
+    given = {"--run": run, "--truth": truth, "--k": k, "--protocol": protocol, "--trials": trials}
+    given |= {"--baseline": baseline, "--report": report, "--export": export, "--check-leaks": check_leaks}
+    what = _only_what_goes_together(given)
+    if what == "--run":
         evaluation = _of_runs(shop, run, truth, k, baseline)
         _show(evaluation, as_json)
         if report is not None:
             _report(report, evaluation, evaluation.comparisons[0].table.title, as_json)
         return
-    if k is not None:
-        raise typer.BadParameter("it goes with --run; the tables of a shop are at 10.", param_hint="--k")
     if export is not None:
-        others = {
-            "--trials": trials is not None,
-            "--baseline": baseline,
-            "--check-leaks": check_leaks,
-            "--report": report,
-        }
-        _refuse("--export", others)
-        _export(shop, export, protocol or "time", quiet, as_json)
+        _export(shop, export, quiet, as_json)
         return
     if check_leaks:
-        others = {"--trials": trials is not None, "--baseline": baseline, "--protocol": protocol, "--report": report}
-        _refuse("--check-leaks", others)
         _check_leaks(shop, quiet, as_json)
         return
     from vetrina.evaluate.experiment import evaluate_shop
@@ -157,19 +145,32 @@ def _report(
         typer.echo(one_line(f"Report: {path}"))
 
 
-def _refuse(option: str, others: Mapping[str, object]) -> None:
-    """What says nothing beside ``option`` is not passed over."""
-    for name, value in others.items():
-        if value:
-            raise typer.BadParameter(f"does not go with {option}.", param_hint=name)
+#: What is done, and the options that mean anything then.
+_TOGETHER = {
+    "--run": ("--run", "--truth", "--k", "--baseline", "--report"),
+    "--export": ("--export",),
+    "--check-leaks": ("--check-leaks",),
+    "": ("--protocol", "--trials", "--baseline", "--report"),
+}
 
 
-def _export(shop: Path | None, folder: Path, protocol: str, quiet: bool, as_json: bool) -> None:
+def _only_what_goes_together(given: Mapping[str, object]) -> str:
+    """Which of :data:`_TOGETHER` is asked for; an option that means nothing there is not passed over."""
+    used = [name for name, value in given.items() if not any(value is none for none in (None, False, ""))]
+    what = next((name for name in _TOGETHER if name in used), "--run" if "--truth" in used else "")
+    for name in used:
+        if name not in _TOGETHER[what]:
+            why = f"does not go with {what}" if what else "goes with --run only"
+            raise typer.BadParameter(f"{why}.", param_hint=name)
+    return what
+
+
+def _export(shop: Path | None, folder: Path, quiet: bool, as_json: bool) -> None:
     from vetrina.evaluate.export import export_test
 
     opened = open_shop(shop)
     with shown_progress(quiet) as progress:
-        written = export_test(opened, folder, progress, protocol=protocol)
+        written = export_test(opened, folder, progress)
     if as_json:
         print_json({str(place): count for place, count in written.items()})
         return

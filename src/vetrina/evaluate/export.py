@@ -6,7 +6,8 @@ What is held out is what ``vetrina evaluate`` holds out, asked of the same engin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,30 +18,33 @@ from vetrina.core import EventLog, ItemList, Items, Progress, Silent
 from vetrina.core.errors import DataError
 from vetrina.engine import Canonical, Encoded, Gains, Replay, Shop, ShopConfig, learn
 from vetrina.evaluate.comparing import DEPTH
-from vetrina.evaluate.protocols import hold_out
+from vetrina.evaluate.graded import answer_judged
+from vetrina.evaluate.protocols import Holdout, hold_out
 from vetrina.evaluate.segments import segments_of
 
 __all__ = ["export_test"]
 
 #: Folder of each part of a test.
 _FOLDERS = {"Searches": "searches", "Recommendations": "recommendations", "New products": "new-products"}
+_GRADED = "graded"
 _AT_ONCE = 256
+#: Later than this no shopper asks; the requests made of graded queries do.
+_NEVER = 2**38
 
 
-def export_test(
-    shop: Shop, folder: Path, progress: Progress | None = None, *, protocol: str = "time"
-) -> dict[Path, int]:
+def export_test(shop: Shop, folder: Path, progress: Progress | None = None) -> dict[Path, int]:
     """Write what a shop's engine is tested on, for another engine to be tested on as well.
 
-    For searches, recommendations and recommendations of new products, as far as the log has them,
-    a folder with three files:
+    For searches, recommendations, recommendations of new products and graded queries, as far as the
+    shop has them, a folder with three files:
 
     ``requests.csv``
         request, time (UTC), shopper (the pseudonym), query.
     ``truth.csv``
-        request, item, gain, shopper, segment.
+        request, item, gain, and where they are known shopper and segment.
     ``vetrina.csv``
-        request, item, rank: what Vetrina answers, having learned from what was before.
+        request, item, rank: what Vetrina answers, having learned from what was before (graded queries:
+        from the grades of the others).
 
     Parameters
     ----------
@@ -48,8 +52,6 @@ def export_test(
     folder : Path
         Made where there is none; files of these names in it are written anew.
     progress : Progress, optional
-    protocol : str
-        Of :data:`vetrina.evaluate.PROTOCOLS`.
 
     Returns
     -------
@@ -58,45 +60,55 @@ def export_test(
 
     Raises
     ------
-    ConfigError
-        When there is no such protocol.
     DataError
-        When the log has nothing that could be asked.
+        When the shop has nothing that could be asked.
     """
     shown = progress or Silent()
     written: dict[Path, int] = {}
 
     def measure_(canonical: Canonical, encoded: Encoded, judged: Replay | None, config: ShopConfig) -> dict[str, Any]:
-        held = hold_out(canonical.log, protocol, config)
-        if not held.parts:
-            return {}
-        engine = learn(encoded.items, held.train, config, encoded.encoders, None, shown).observe(held.observed)
-        for name, test in held.parts.items():
-            lists = []
-            with shown.step(f"Asking: {name.lower()}", len(test.requests)) as step:
-                for start in range(0, len(test.requests), _AT_ONCE):
-                    part = test.requests.slice(start, min(start + _AT_ONCE, len(test.requests)))
-                    ranked = engine.rank(part, DEPTH).lists
-                    lists += [ranked.list_of(row) for row in range(len(ranked))]
-                    step.advance(len(ranked))
-            place = folder / _FOLDERS[name]
-            segment = _segments(test, held.train, Gains(**config.rank.gains))
-            _write(place, test, ItemList.from_lists(lists), encoded.items, held.observed.shoppers, segment)
-            written[place] = len(test.requests)
+        log, items = canonical.log, encoded.items
+        if len(log):
+            held = hold_out(log, "time", config)
+            parts = _answered(held, encoded, config, shown) if held.parts else {}
+            for name, lists in parts.items():
+                test, place = held.parts[name], folder / _FOLDERS[name]
+                segment = _segments(test, held.train, Gains(**config.rank.gains))
+                written[place] = _write(place, test, lists, items, held.observed.shoppers, segment)
+        if judged is not None:
+            lists = answer_judged(encoded, log, judged, config, shown)
+            written[folder / _GRADED] = _write(folder / _GRADED, judged, lists, items, (), {})
         return {}
 
     shop.measure(measure_, progress)
     if not written:
         raise DataError(
-            f"{shop.root}: nothing to export: no choice of a shopper that the protocol {protocol!r} holds out. Name a "
-            "file of events in shop.toml; gains under [rank] says what is a choice."
+            f"{shop.root}: nothing to export: no choice of a shopper in the last days of a log, and no graded query. "
+            "Name a file of events or of judgements in shop.toml; gains under [rank] says what is a choice."
         )
     return written
 
 
+def _answered(held: Holdout, encoded: Encoded, config: ShopConfig, shown: Progress) -> dict[str, ItemList]:
+    """What Vetrina answers to each part of what was held out."""
+    engine = learn(encoded.items, held.train, config, encoded.encoders, None, shown).observe(held.observed)
+    answers = {}
+    for name, test in held.parts.items():
+        lists = []
+        with shown.step(f"Asking: {name.lower()}", len(test.requests)) as step:
+            for start in range(0, len(test.requests), _AT_ONCE):
+                part = test.requests.slice(start, min(start + _AT_ONCE, len(test.requests)))
+                ranked = engine.rank(part, DEPTH).lists
+                lists += [ranked.list_of(row) for row in range(len(ranked))]
+                step.advance(len(ranked))
+        answers[name] = ItemList.from_lists(lists)
+    return answers
+
+
 def _write(
-    folder: Path, test: Replay, lists: ItemList, items: Items, shoppers: Any, segment: Mapping[int, str]
-) -> None:
+    folder: Path, test: Replay, lists: ItemList, items: Items, shoppers: Sequence[str], segment: Mapping[int, str]
+) -> int:
+    """Write the three files; return how many requests they hold."""
     folder.mkdir(parents=True, exist_ok=True)
     n = len(test.requests)
     name = np.array([f"r{number:0{len(str(n))}d}" for number in range(1, n + 1)], dtype=object)
@@ -104,7 +116,7 @@ def _write(
     requests = pl.DataFrame(
         {
             "request": name,
-            "time": pl.from_epoch(pl.Series(test.requests.now), "s").dt.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "time": pl.Series([_time(now) for now in test.requests.now.tolist()], dtype=pl.String),
             "shopper": pl.Series(who, dtype=pl.String),
             "query": [query.text for query in test.requests.queries],
         }
@@ -120,10 +132,17 @@ def _write(
             "segment": pl.Series([segment.get(row) for row in truth.row.tolist()], dtype=pl.String),
         }
     )
-    right.write_csv(folder / "truth.csv")
+    known = [column.name for column in right if column.null_count() < len(column)]
+    right.select(known).write_csv(folder / "truth.csv")
     rank = np.arange(len(lists.item)) - np.repeat(lists.offsets[:-1], lists.sizes) + 1
     ours = pl.DataFrame({"request": name[lists.row], "item": ids[lists.item], "rank": rank})
     ours.write_csv(folder / "vetrina.csv")
+    return n
+
+
+def _time(now: int) -> str | None:
+    """As ISO 8601; None for a graded query, which nobody asked at any time."""
+    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if now < _NEVER else None
 
 
 def _segments(test: Replay, train: EventLog, gains: Gains) -> dict[int, str]:

@@ -422,7 +422,7 @@ def _judged_share(lists: ItemList, truth: Truth, k: int) -> float:
 
 
 def _shoppers(truth: RunTruth) -> npt.NDArray[np.int64] | None:
-    if "shopper" not in truth.requests.columns:
+    if "shopper" not in truth.requests.columns or truth.requests["shopper"].null_count() == truth.requests.height:
         return None
     codes = truth.requests["shopper"].rank("dense").cast(pl.Int64) - 1
     return codes.fill_null(-1).to_numpy()
