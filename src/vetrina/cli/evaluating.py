@@ -156,7 +156,7 @@ _TOGETHER = {
 
 def _only_what_goes_together(given: Mapping[str, object]) -> str:
     """Which of :data:`_TOGETHER` is asked for; an option that means nothing there is not passed over."""
-    used = [name for name, value in given.items() if not any(value is none for none in (None, False, ""))]
+    used = [name for name, value in given.items() if value or type(value) is int]  # 0 trials is an answer
     what = next((name for name in _TOGETHER if name in used), "--run" if "--truth" in used else "")
     for name in used:
         if name not in _TOGETHER[what]:
