@@ -1,6 +1,8 @@
 """Tuning: the planted optimum is found on the validation slice, nothing is seen of the test, every trial is told."""
 
 import logging
+import tomllib
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,14 +11,17 @@ import optuna
 import polars as pl
 import pytest
 
+from commands import Vetrina
 from engine_shop import make_shop
+from vetrina import Shop
 from vetrina.core import DAY, EVENT_COLUMNS, ITEM_COLUMNS, Choice, EventLog, Items, Real, Silent, Space, Whole
 from vetrina.core.errors import ConfigError, DataError
-from vetrina.engine import Encoded, Replay, ShopConfig, fit_stages, learn, requests_from_log
+from vetrina.engine import Encoded, Replay, ShopConfig, cut_of, fit_stages, learn, requests_from_log
+from vetrina.engine.config import RankConfig
 from vetrina.engine.encoding import encode_items
 from vetrina.engine.ingest import read_canonical
-from vetrina.evaluate import ItemKNN, OwnFrequency, Popularity, hold_out, measure, tune, tune_engine
-from vetrina.evaluate.tuning import search_space
+from vetrina.evaluate import ItemKNN, OwnFrequency, Popularity, experiment, hold_out, measure, tune, tune_engine
+from vetrina.evaluate.tuning import TRIALS, search_space
 
 DAYS: Space = {"days": Choice(None, 20, 1)}
 
@@ -229,9 +234,14 @@ def test_it_is_quiet_and_leaves_others_loud(
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> tuple[Encoded, EventLog, ShopConfig]:
-    made = make_shop(tmp_path_factory.mktemp("tuned"))
-    made.ingest()
+def made(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    shop = make_shop(tmp_path_factory.mktemp("tuned"))
+    shop.ingest()
+    return shop
+
+
+@pytest.fixture(scope="module")
+def shop(made: Shop) -> tuple[Encoded, EventLog, ShopConfig]:
     canonical = read_canonical(made.root)
     encoded = encode_items(canonical.items, made.root, made.root / "media", made.config, Silent())
     return encoded, canonical.log, made.config
@@ -281,6 +291,28 @@ def test_the_engine_does_not_see_the_test(shop: tuple[Encoded, EventLog, ShopCon
     assert found[0].trials.drop("seconds").equals(found[1].trials.drop("seconds"))
 
 
+@pytest.mark.slow
+def test_nobody_who_tunes_is_given_the_test(made: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[tuple[EventLog, EventLog, Sequence[Replay]]] = []
+
+    def watched(tuner: Callable[..., Any], first: int) -> Callable[..., Any]:
+        def call(*args: Any, **options: Any) -> Any:
+            given.append(args[first : first + 3])
+            return tuner(*args, **options)
+
+        return call
+
+    monkeypatch.setattr(experiment, "tune", watched(tune, 3))
+    monkeypatch.setattr(experiment, "tune_engine", watched(tune_engine, 1))
+    experiment.evaluate_shop(made, trials=1, engine_trials=1)
+    cut = cut_of(read_canonical(made.root).log, made.config.build.test_days)
+    assert len(given) == 5, "four baselines and the engine"
+    for train, observed, validations in given:
+        asked = np.concatenate([one.requests.now for one in validations])
+        assert train.time.max() < asked.min()
+        assert max(asked.max(), observed.time.max()) < cut
+
+
 def test_an_engine_that_cannot_be_tuned_says_why(shop: tuple[Encoded, EventLog, ShopConfig]) -> None:
     encoded, log, config = shop
     inner = hold_out(log, "time", config).validation
@@ -292,6 +324,33 @@ def test_an_engine_that_cannot_be_tuned_says_why(shop: tuple[Encoded, EventLog, 
         tune_engine(encoded, inner.train, inner.observed, parts, plain)
     with pytest.raises(DataError, match="too few choices to learn an order from"):
         tune_engine(encoded, log.before(int(log.time[40])), inner.observed, parts, config)
+
+
+def test_a_ranker_that_draws_nothing_is_learned_without_a_seed(shop: tuple[Encoded, EventLog, ShopConfig]) -> None:
+    encoded, log, config = shop
+    rank = config.rank.model_copy(update={"ranker": "match_score", "options": {"weights": {"meaning": 1.0}}})
+    ranker = learn(encoded.items, log, config.model_copy(update={"rank": rank}), encoded.encoders).ranker
+    assert ranker.name == "match_score"
+    assert ranker.config.weights == {"meaning": 1.0}
+
+
+@pytest.mark.slow
+def test_the_command_prints_the_options_as_they_go_into_shop_toml(made: Shop, vetrina: Vetrina) -> None:
+    told = vetrina("evaluate", made.root, "--trials", 2, "--quiet").out
+    assert "lambdamart tuned to trees" in told
+    options = tomllib.loads(told[told.index("[rank.options]") :])["rank"]["options"]
+    assert with_options(made.config, **options).rank.options == options
+    RankConfig.parse({"options": options}, "rank")
+    again = vetrina("evaluate", made.root, "--trials", 2, "--quiet", "--json").json()
+    assert again["options"] == options
+    assert any("as it was" in note for note in again["notes"])
+    assert all(sum("tuned to" in note for note in table["notes"]) == 4 for table in again["tables"])
+
+
+def test_the_command_says_how_many_trials_there_are(vetrina: Vetrina) -> None:
+    told = " ".join(vetrina("evaluate", "--help").out.replace("│", "").split())
+    assert f"every baseline by {TRIALS} and the engine not at all" in told
+    assert vetrina("evaluate", "--trials", -1).code != 0
 
 
 def test_ordering_what_was_gathered_is_ranking(shop: tuple[Encoded, EventLog, ShopConfig]) -> None:

@@ -317,7 +317,7 @@ class ItemKNN(Baseline):
     config_type = ItemKNNConfig
     space = {
         "similarity": Choice("bm25", "cosine", "tfidf"),
-        "neighbours": Whole(10, 1000, log=True),
+        "neighbours": Whole(5, 1000, log=True),
         "k1": Real(0.2, 20, log=True),
         "b": Real(0, 1),
         "half_life_days": _HALF_LIVES,
@@ -325,7 +325,7 @@ class ItemKNN(Baseline):
     }
     starts = (
         {"neighbours": 500, "half_life_days": 60, "days": 7},
-        {"neighbours": 20, "b": 0.5, "half_life_days": 60, "days": 7},
+        {"neighbours": 10, "b": 0.5, "half_life_days": 60, "days": 30},
     )
 
     def learn(self, items: Items, log: EventLog) -> None:
