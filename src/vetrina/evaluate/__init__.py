@@ -5,6 +5,7 @@ from vetrina.evaluate.beyond import BEYOND, beyond
 from vetrina.evaluate.counterfactual import Estimate, estimate_ctr, estimate_order, estimate_value
 from vetrina.evaluate.impressions import Impressions
 from vetrina.evaluate.metrics import METRICS, Scores, measure
+from vetrina.evaluate.pointwise import auc, brier, calibrate, expected_calibration_error, log_loss
 from vetrina.evaluate.protocols import PROTOCOLS, Holdout, hold_out
 from vetrina.evaluate.rates import rates
 from vetrina.evaluate.significance import Interval, bootstrap, bootstrap_difference, bootstrap_mean, holm
@@ -29,17 +30,22 @@ __all__ = [
     "Scores",
     "Table",
     "Tuned",
+    "auc",
     "beyond",
     "bootstrap",
     "bootstrap_difference",
     "bootstrap_mean",
+    "brier",
+    "calibrate",
     "compare",
     "corrected",
     "estimate_ctr",
     "estimate_order",
     "estimate_value",
+    "expected_calibration_error",
     "hold_out",
     "holm",
+    "log_loss",
     "measure",
     "rates",
     "tune",
