@@ -8,6 +8,7 @@ from vetrina.evaluate.metrics import METRICS, Scores, measure
 from vetrina.evaluate.pointwise import auc, brier, calibrate, expected_calibration_error, log_loss
 from vetrina.evaluate.protocols import PROTOCOLS, Holdout, hold_out
 from vetrina.evaluate.rates import rates
+from vetrina.evaluate.sampled import sample_candidates
 from vetrina.evaluate.significance import Interval, bootstrap, bootstrap_difference, bootstrap_mean, holm
 from vetrina.evaluate.tables import Row, Table, compare, corrected
 from vetrina.evaluate.tuning import Tuned, tune, tune_engine
@@ -48,6 +49,7 @@ __all__ = [
     "log_loss",
     "measure",
     "rates",
+    "sample_candidates",
     "tune",
     "tune_engine",
 ]
