@@ -91,8 +91,10 @@ format: $(VENV)/dev.stamp ## Let ruff mend what it can
 bench: $(VENV)/bench.stamp ## Speed and memory, one script each in benchmarks/ (needs VETRINA_DATA)
 	set -e; for script in benchmarks/*.py; do $(BIN)/python $$script; done
 
-quality: $(VENV)/dev.stamp ## Quality floors on the real data sets (needs VETRINA_DATA)
-	$(BIN)/pytest -m quality $(PYTEST_ARGS)
+# The peers have environments of their own in build/peers, made on the first run.
+quality: $(VENV)/dev.stamp ## Quality on real data: floors, and the peers in the same run (QUICK=1: peers alone, briefly)
+	$(if $(QUICK),,$(BIN)/pytest -m quality $(PYTEST_ARGS))
+	PYTHONPATH=benchmarks $(BIN)/python -m peers $(if $(QUICK),--quick) $(PEERS_ARGS)
 
 # --- upkeep -----------------------------------------------------------------
 

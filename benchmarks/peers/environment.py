@@ -57,8 +57,9 @@ def python_of(file: Path, folder: Path, say: Callable[[str], None]) -> Path:
     if python.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
         return python
     say(f"{file.stem}: installing {', '.join(needed)}")
-    _call([sys.executable, "-m", "venv", "--clear", str(place)], file)
-    _call([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *needed], file)
+    _call([sys.executable, "-m", "venv", "--clear", "--without-pip", str(place)], file)
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check"]
+    _call([*pip, "install", "--quiet", *needed], file)
     stamp.write_text(wanted, encoding="utf-8")
     return python
 

@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from peers.tasks import Part, Task
 from vetrina.core import Choice, EventKind, ItemList, Real, Truth, Whole
 from vetrina.core.errors import VetrinaError
 from vetrina.engine import Replay
-
-from peers.tasks import Part, Task
 
 __all__ = ["Lists", "PeerFailed", "complete", "read_space", "write_items", "write_lists", "write_part", "write_truth"]
 
@@ -38,14 +37,19 @@ def write_part(task: Task, part: Part, folder: Path, seed: int) -> dict[str, Pat
     log = part.train
     weight = task.weights(log)
     kept = np.flatnonzero((weight > 0) & (log.item >= 0))
-    columns = {name: getattr(log, name)[kept] for name in (*_HISTORY, "request")}
-    graded = {"query": np.empty(0, np.int64), "graded": np.empty(0, np.int32), "grade": np.empty(0)}
+    columns: dict[str, npt.NDArray[Any]] = {name: getattr(log, name)[kept] for name in (*_HISTORY, "request")}
+    graded: dict[str, npt.NDArray[Any]] = {
+        "query": np.empty(0, np.int64),
+        "graded": np.empty(0, np.int32),
+        "grade": np.empty(0),
+    }
     queries: list[str] = []
     if part.graded is not None:
         truth = part.graded.truth
         queries = [query.text for query in part.graded.requests.queries]
         graded = {"query": truth.row, "graded": truth.item, "grade": truth.gain}
-    np.savez(folder / "train.npz", user=log.shopper[kept], weight=weight[kept], **columns, **graded)
+    columns |= {"user": log.shopper[kept], "weight": weight[kept], **graded}
+    np.savez(folder / "train.npz", allow_pickle=False, **columns)
     about = {
         "n_users": len(log.shoppers),
         "n_items": len(task.items),
@@ -123,7 +127,9 @@ def complete(ids: npt.NDArray[Any], replay: Replay, part: Part, task: Task, k: i
     """
     n, n_items = len(replay.requests), len(task.items)
     if ids.shape != (n, k):
-        raise PeerFailed(f"rank() gave an array of shape {ids.shape}, expected {(n, k)}: {k} items a request, -1 for none.")
+        raise PeerFailed(
+            f"rank() gave an array of shape {ids.shape}, expected {(n, k)}: {k} items a request, -1 for none."
+        )
     if not np.issubdtype(ids.dtype, np.integer):
         raise PeerFailed(f"rank() gave an array of {ids.dtype}, expected whole numbers.")
     outside = ids[(ids < -1) | (ids >= n_items)]

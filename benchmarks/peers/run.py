@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from peers.driver import Peer
+from peers.environment import python_of
+from peers.exchange import PeerFailed, complete, read_space, write_items, write_lists, write_part, write_truth
+from peers.tasks import Part, Round, Task
 from vetrina.core import ItemList
 from vetrina.core.errors import VetrinaError
 from vetrina.evaluate import measure
 from vetrina.evaluate.tables import K
 from vetrina.evaluate.tuning import search_space, told
-
-from peers.driver import Peer
-from peers.environment import python_of
-from peers.exchange import PeerFailed, complete, read_space, write_items, write_lists, write_part, write_truth
-from peers.tasks import Part, Round, Task
 
 __all__ = ["Answer", "Budget", "Failure", "Library", "answer", "ask_all", "libraries"]
 
@@ -40,11 +41,14 @@ class Budget:
         No further trial is begun after so long, over all rounds of a task.
     limit : float
         One fit, or one ranking, may take so long before it is stopped.
+    at_once : int
+        Systems that are asked at the same time, each on one thread.
     """
 
     trials: int
     seconds: float
     limit: float = 900.0
+    at_once: int = 1
 
 
 @dataclass(frozen=True)
@@ -149,25 +153,30 @@ def libraries(files: Sequence[Path], folder: Path, say: Say) -> tuple[list[Libra
 def ask_all(
     task: Task, found: Sequence[Library], budget: Budget, folder: Path, say: Say
 ) -> tuple[list[Answer], list[Failure]]:
-    """Every system of every library that does this kind of task; one that fails is told, and the others go on."""
-    answers, failures = [], []
-    for library in found:
-        log = folder / "logs" / f"{task.name}-{library.file.stem}.log"
+    """Every system of every library that does this kind of task, a few at a time; one that fails is told."""
+    wanted = [(library, system) for library in found for system in library.models[task.kind]]
+
+    def one(library: Library, system: str) -> Answer | Failure:
+        log = folder / "logs" / f"{task.name}-{re.sub(r'[^a-z0-9]+', '-', system.lower())}.log"
         log.unlink(missing_ok=True)
-        for system in library.models[task.kind]:
-            try:
-                with Peer(library.python, library.file, log, budget.limit) as peer:
-                    answers.append(answer(task, library, system, peer, budget))
-            except PeerFailed as error:
-                failures.append(Failure(system, task.name, str(error)))
-                say(f"{task.name}: {system}: FAILED: {error}")
-                continue
-            done = answers[-1]
-            say(
-                f"{task.name}: {system}: {done.trials} trials in {done.tuning:.0f} s, "
-                f"fitted in {done.fitting:.1f} s, ranked in {done.ranking:.1f} s"
-            )
-    return answers, failures
+        try:
+            with Peer(library.python, library.file, log, budget.limit) as peer:
+                done = answer(task, library, system, peer, budget)
+        except PeerFailed as error:
+            say(f"{task.name}: {system}: FAILED: {error}")
+            return Failure(system, task.name, str(error))
+        say(
+            f"{task.name}: {system}: {done.trials} trials in {done.tuning:.0f} s, "
+            f"fitted in {done.fitting:.1f} s, ranked in {done.ranking:.1f} s"
+        )
+        return done
+
+    with ThreadPoolExecutor(budget.at_once) as pool:
+        results = list(pool.map(lambda pair: one(*pair), wanted))
+    return (
+        [result for result in results if isinstance(result, Answer)],
+        [result for result in results if isinstance(result, Failure)],
+    )
 
 
 def answer(task: Task, library: Library, system: str, peer: Peer, budget: Budget) -> Answer:
@@ -190,7 +199,9 @@ def answer(task: Task, library: Library, system: str, peer: Peer, budget: Budget
         for number, one in enumerate(task.rounds):
             points = _tuned(task, one, system, peer, budget, place / f"tuning-{number}", (space, default), spent)
             _tested(task, one, system, peer, place / f"final-{number}", points, gathered, spent)
-        lists = {name: ItemList.from_lists([row for part in one.lists for row in part]) for name, one in gathered.items()}
+        lists = {
+            name: ItemList.from_lists([row for part in one.lists for row in part]) for name, one in gathered.items()
+        }
         own = _own(task, lists, peer, place) if library.evaluates else {}
     return Answer(
         system,
@@ -242,17 +253,13 @@ def _tuned(
     began = time.monotonic()
     try:
         seconds = budget.seconds / len(task.rounds)
-        done = search_space(
-            system, space, [default], judge, trials=budget.trials, seconds=seconds, rng=one.seed
-        )
+        done = search_space(system, space, [default], judge, trials=budget.trials, seconds=seconds, rng=one.seed)
     except VetrinaError as error:
         raise PeerFailed(f"tuning: {error}") from error
     spent.tuning += time.monotonic() - began
     spent.trials += len(done)
     spent.failed += failed
-    return {
-        name: max(done, key=lambda trial: trial.values[side]).options for side, name in enumerate(one.tuning.asked)
-    }
+    return {name: max(done, key=lambda trial: trial.values[side]).options for side, name in enumerate(one.tuning.asked)}
 
 
 def _tested(
@@ -283,12 +290,13 @@ def _ranked(task: Task, part: Part, name: str, peer: Peer, asked: Path, folder: 
     """(lists, share that popularity filled, seconds)."""
     to = folder / "ids.npy"
     to.unlink(missing_ok=True)
-    seconds = peer.ask("rank", requests=asked, k=K, to=to)["seconds"]
+    k = part.depth(name)
+    seconds = peer.ask("rank", requests=asked, k=k, to=to)["seconds"]
     try:
         ids = np.load(to, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise PeerFailed(f"rank() gave no array of numbers: {error} ({peer.log})") from None
-    done = complete(ids, part.asked[name], part, task, K, pool=name in part.pools)
+    done = complete(ids, part.asked[name], part, task, k, pool=name in part.pools)
     return done.lists, done.filled, seconds
 
 
@@ -298,7 +306,7 @@ def _own(task: Task, lists: Mapping[str, ItemList], peer: Peer, place: Path) -> 
     for name, own in lists.items():
         truth = task.truth(name)
         some = np.flatnonzero(truth.n_relevant)
-        write_lists(ItemList.from_lists([own.list_of(row) for row in some.tolist()]), K, place / "lists.npy")
+        write_lists(ItemList.from_lists([own.list_of(row)[:K] for row in some.tolist()]), K, place / "lists.npy")
         write_truth(truth.take(some), len(task.items), place / "truth.npz")
         found[name] = peer.ask("evaluate", lists=place / "lists.npy", truth=place / "truth.npz", k=K)
     return found

@@ -17,8 +17,9 @@ from vetrina.engine import Replay, ShopConfig
 from vetrina.engine.judged import judged_replay
 from vetrina.engine.replay import Gains
 from vetrina.evaluate.protocols import Holdout, hold_out
+from vetrina.evaluate.tables import K
 
-__all__ = ["POOL", "TASKS", "WHOLE", "Part", "Round", "Task", "judged_share"]
+__all__ = ["POOL", "RECOMMEND", "SEARCH", "TASKS", "WHOLE", "Part", "Round", "Task", "judged_share"]
 
 #: Kinds of tasks: a system says which of them it does.
 RECOMMEND, SEARCH = "recommend", "search"
@@ -47,6 +48,10 @@ class Part:
     graded: Replay | None = None
     pools: frozenset[str] = frozenset()
 
+    def depth(self, name: str) -> int:
+        """How long the lists are that are asked for: of a pool all, as raters may have judged a few of it."""
+        return int(np.diff(self.asked[name].truth.offsets).max()) if name in self.pools else K
+
 
 @dataclass(frozen=True)
 class Round:
@@ -71,6 +76,8 @@ class Task:
         Which events are choices, and how much each says; also the weight of an event.
     leaks : bool
     notes : tuple of str
+    raters : (DataFrame, Replay) or None
+        What each rater said, and the graded queries in the order of the rounds.
     """
 
     name: str
@@ -81,6 +88,7 @@ class Task:
     gains: dict[str, float] = field(default_factory=dict)
     leaks: bool = False
     notes: tuple[str, ...] = ()
+    raters: tuple[pl.DataFrame, Replay] | None = None
 
     @property
     def tables(self) -> list[str]:
@@ -125,11 +133,16 @@ def _rounds(held: Sequence[Holdout]) -> list[Round]:
     return rounds
 
 
+def _read(name: str) -> tuple[Items, EventLog]:
+    dataset = load(name)
+    items = Items(dataset.items)
+    assert dataset.events is not None, "the set has events"
+    return items, EventLog.from_table(dataset.events, items)
+
+
 def online_retail(seeds: int) -> Task:
     """The nearest to a real shop: who was a customer 30 days before the end, and what they then bought."""
-    dataset = load("online-retail")
-    items = Items(dataset.items)
-    log = EventLog.from_table(dataset.events, items)
+    items, log = _read("online-retail")
     gains = {"purchase": 1.0}
     held = hold_out(log, "time-frozen", _config(gains, 30.0))
     note = "Frozen at the cut: one list for each known customer about all that they bought in the 30 days after it."
@@ -141,9 +154,7 @@ _ANY_RATING = {"rate": 1.0, "rating_from": 0.0}
 
 def movielens_random(seeds: int) -> Task:
     """As RecBole's README divides it, which leaks: a tenth of each person's films, at random."""
-    dataset = load("movielens-100k")
-    items = Items(dataset.items)
-    log = EventLog.from_table(dataset.events, items)
+    items, log = _read("movielens-100k")
     held = [hold_out(log, "random", _config(_ANY_RATING, 30.0, seed)) for seed in range(seeds)]
     note = (
         "Each person’s films 8:1:1 at random; every rating is a choice; learned from eight tenths alone, and films of "
@@ -156,9 +167,7 @@ def movielens_random(seeds: int) -> Task:
 
 def movielens_time(seeds: int) -> Task:
     """The last tenth of the ratings, everybody who gave one, known before or not."""
-    dataset = load("movielens-100k")
-    items = Items(dataset.items)
-    log = EventLog.from_table(dataset.events, items)
+    items, log = _read("movielens-100k")
     cut, before = (int(log.time[int(len(log) * share)]) for share in (0.9, 0.8))
     rounds = [Round(_frozen(log.before(cut), before), _frozen(log, cut))]
     known = np.isin(rounds[0].final.asked["All films"].shopper, log.before(cut).shopper)
@@ -167,7 +176,13 @@ def movielens_time(seeds: int) -> Task:
         f"{int(known.sum())} were known before the cut."
     )
     return Task(
-        "movielens-time", "MovieLens-100k, last tenth of the ratings", RECOMMEND, items, rounds, _ANY_RATING, notes=(note,)
+        "movielens-time",
+        "MovieLens-100k, last tenth of the ratings",
+        RECOMMEND,
+        items,
+        rounds,
+        _ANY_RATING,
+        notes=(note,),
     )
 
 
@@ -195,7 +210,8 @@ def chorus(seeds: int) -> Task:
     judged = judged_replay(dataset.judgements, items)
     assert judged is not None, "the set has grades"
     empty = EventLog.from_table(pl.DataFrame(schema=EVENT_COLUMNS), items)
-    fold = np.random.default_rng(0).permutation(len(judged.requests)) % _FOLDS
+    judged = judged.take(np.random.default_rng(0).permutation(len(judged.requests)))
+    fold = np.arange(len(judged.requests)) * _FOLDS // len(judged.requests)
 
     def part(learned: Sequence[int], asked: int) -> Part:
         one = judged.take(np.flatnonzero(fold == asked))
@@ -208,7 +224,8 @@ def chorus(seeds: int) -> Task:
         others = [number for number in range(_FOLDS) if number != test]
         rounds.append(Round(part([one for one in others if one != tuning], tuning), part(others, test)))
     note = "Five folds of queries: each is answered by what was learned and tuned on the grades of the others."
-    return Task("chorus", "Chorus Electronics, human grades", SEARCH, items, rounds, notes=(note,))
+    raters = None if dataset.raters is None else (dataset.raters, judged)
+    return Task("chorus", "Chorus Electronics, human grades", SEARCH, items, rounds, notes=(note,), raters=raters)
 
 
 def judged_share(lists: ItemList, truth: Truth) -> float:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
-import ir_measures  # type: ignore[import-untyped]
+import ir_measures
 import numpy as np
 
+from peers.run import Answer, Failure
+from peers.tasks import POOL, RECOMMEND, SEARCH, WHOLE, Task, judged_share
 from vetrina.core import ItemList, Truth
 from vetrina.evaluate import Scores, Table, compare, measure
+from vetrina.evaluate.evaluation import Comparison, Evaluation
+from vetrina.evaluate.raters import agreement, ceiling, rater_table
+from vetrina.evaluate.report import write_report
 from vetrina.evaluate.tables import ENGINE, SHOWN, K
 
-from peers.run import Answer
-from peers.tasks import POOL, SEARCH, WHOLE, Task, judged_share
-
-__all__ = ["Agreement", "agreements", "columns", "effort", "library_gap", "tables"]
+__all__ = ["Agreement", "Findings", "agreements", "library_gap", "tables"]
 
 #: How far a library's own metric may be from ours, and the independent library's from ours.
 OWN_GAP, LIBRARY_GAP = 0.01, 1e-9
@@ -64,14 +68,30 @@ def tables(task: Task, answers: Sequence[Answer]) -> list[Table]:
             leaks=task.leaks,
         )
         made.append(replace(table, notes=(*task.notes, *_notes(task, name, truth, answers))))
-    return made
+    return _beside_raters(task, answers, made)
+
+
+def _beside_raters(task: Task, answers: Sequence[Answer], made: list[Table]) -> list[Table]:
+    """The same tables with what people would have come to: below the first, and in a table of their own."""
+    if task.raters is None:
+        return made
+    raters, judged = task.raters
+    agree = agreement(raters)
+    pools = {one.system: [one.lists[POOL]] for one in answers}
+    beside = rater_table(f"{task.title}: {POOL.lower()}, judged by the other raters", raters, judged, task.items, pools)
+    notes = [agree.words] if agree is not None else []
+    if beside is not None:
+        notes.append(ceiling(beside))
+    first = replace(made[0], notes=(*made[0].notes, *notes))
+    return [first, *made[1:], *([beside] if beside is not None else [])]
 
 
 def _notes(task: Task, name: str, truth: Truth, answers: Sequence[Answer]) -> list[str]:
     notes = []
     filled = [f"{one.system} {one.filled[name]:.0%}" for one in answers if one.filled[name] >= 0.005]
     if filled:
-        notes.append(f"places that a system had nothing for, filled by popularity: {', '.join(filled)}")
+        by = "what is popular" if task.kind == RECOMMEND else "the catalogue’s order"
+        notes.append(f"places that a system had nothing for, filled by {by}: {', '.join(filled)}")
     if task.kind == SEARCH and name == WHOLE:
         shares = [f"{one.system} {judged_share(one.lists[name], truth):.0%}" for one in answers]
         notes.append(f"judged among the first {K}: {', '.join(shares)}; the rest counts as not relevant")
@@ -127,11 +147,12 @@ def _gap(ours: Scores, lists: ItemList, judged: dict[str, dict[str, int]]) -> fl
         for row in range(len(lists))
     }
     place = {request: number for number, request in enumerate(ours.requests.tolist())}
-    worst = 0.0
+    theirs = {metric: np.full(len(place), np.nan) for metric in wanted.values()}
     for found in ir_measures.iter_calc(list(wanted), judged, run):
         if (at := place.get(int(found.query_id))) is not None:
-            worst = max(worst, abs(float(ours.values[f"{wanted[found.measure]}@{K}"][at]) - found.value))
-    return worst
+            theirs[wanted[found.measure]][at] = found.value
+    worst = max(float(np.abs(ours.values[f"{metric}@{K}"] - values).max()) for metric, values in theirs.items())
+    return worst if np.isfinite(worst) else float("inf")  # a request that it did not measure
 
 
 def _qrels(truth: Truth) -> dict[str, dict[str, int]]:
@@ -170,8 +191,90 @@ def columns(rows: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def agreement_rows(found: Sequence[Agreement]) -> list[dict[str, Any]]:
-    """For :func:`columns`; all at the same cut-off."""
+@dataclass
+class Findings:
+    """All that a run found, task after task.
+
+    Attributes
+    ----------
+    versions : dict of str to dict of str to str
+        Of what is installed for each library.
+    failures : list of Failure
+    tables : list of Table
+    agreed : list of Agreement
+    gaps : dict of str to float
+        By task, how far ir_measures is from us at most.
+    spent : list of dict
+        Trials and seconds.
+    """
+
+    versions: dict[str, dict[str, str]]
+    failures: list[Failure]
+    tables: list[Table] = field(default_factory=list)
+    agreed: list[Agreement] = field(default_factory=list)
+    gaps: dict[str, float] = field(default_factory=dict)
+    spent: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def sound(self) -> bool:
+        """Whether everybody answered and all metrics agree."""
+        close = all(one.gap <= OWN_GAP for one in self.agreed) and all(gap <= LIBRARY_GAP for gap in self.gaps.values())
+        return close and not self.failures
+
+    def add(self, task: Task, answers: Sequence[Answer], failed: Sequence[Failure]) -> list[Table]:
+        """Take in what came of one task; gives its tables."""
+        self.failures += failed
+        if not answers:
+            return []
+        own = tables(task, answers)
+        self.tables += own
+        self.agreed += agreements(task, answers)
+        self.gaps[task.name] = library_gap(task, answers)
+        self.spent += effort(task, answers)
+        return own
+
+    def text(self) -> str:
+        """Whether metrics agree, what it took, and who failed."""
+        parts = []
+        if self.agreed:
+            worst = max(self.agreed, key=lambda one: one.gap)
+            parts.append(
+                f"Our metrics beside what each library’s own evaluation says of the same lists\n"
+                f"{columns(_compared(self.agreed))}\n"
+                f"at most {worst.gap:.1e} apart ({worst.system}, {worst.metric}); allowed {OWN_GAP}"
+            )
+        parts += [
+            f"{name}: ir_measures is at most {gap:.1e} from us on any request; allowed {LIBRARY_GAP:.0e}"
+            for name, gap in self.gaps.items()
+        ]
+        if self.spent:
+            parts.append(columns(self.spent))
+        parts += [f"FAILED: {one.who}{f' on {one.task}' if one.task else ''}: {one.why}" for one in self.failures]
+        return "\n\n".join(parts)
+
+    def write(self, folder: Path) -> None:
+        """``summary.json``, ``summary.md`` and ``report.html``."""
+        folder.mkdir(parents=True, exist_ok=True)
+        data = {
+            "tables": [table.as_dict() for table in self.tables],
+            "own_metrics": [asdict(one) | {"gap": one.gap} for one in self.agreed],
+            "ir_measures": self.gaps,
+            "effort": self.spent,
+            "failures": [vars(one) for one in self.failures],
+            "versions": self.versions,
+        }
+        (folder / "summary.json").write_text(json.dumps(data, indent=1), encoding="utf-8")
+        parts = ["# Peers in the same run", *(table.markdown() for table in self.tables), f"```\n{self.text()}\n```"]
+        (folder / "summary.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+        installed = {
+            name: ", ".join(f"{what} {which}" for what, which in own.items()) for name, own in self.versions.items()
+        }
+        failed = tuple(f"{one.who} {one.task}: {one.why}" for one in self.failures)
+        evaluation = Evaluation(tuple(Comparison(table) for table in self.tables), notes=failed)
+        write_report(folder / "report.html", evaluation, "Peers in the same run", simulated=False, facts=installed)
+
+
+def _compared(found: Sequence[Agreement]) -> list[dict[str, Any]]:
     return [
         {
             "table": one.table,
@@ -183,8 +286,3 @@ def agreement_rows(found: Sequence[Agreement]) -> list[dict[str, Any]]:
         }
         for one in found
     ]
-
-
-def as_data(found: Sequence[Agreement]) -> list[dict[str, Any]]:
-    """As plain data for JSON."""
-    return [asdict(one) | {"gap": one.gap} for one in found]

@@ -40,9 +40,7 @@ def fit(model, train, options):
 def rank(fitted, requests, k):
     made, stemmer = fitted
     scores = np.full((len(requests), requests.n_items), -np.inf)
-    words = bm25s.tokenize(
-        requests.queries, stopwords="en", stemmer=stemmer, return_ids=False, show_progress=False
-    )
+    words = bm25s.tokenize(requests.queries, stopwords="en", stemmer=stemmer, return_ids=False, show_progress=False)
     for row, query in enumerate(words):
         found = made.get_scores(query)
         scores[row] = np.where(found > 0, found, -np.inf)

@@ -5,7 +5,7 @@
 
 import numpy as np
 from cornac.data import Dataset
-from cornac.metrics import HitRatio, NDCG, Precision, Recall
+from cornac.metrics import NDCG, HitRatio, Precision, Recall
 from cornac.models import BPR, EASE
 
 DISTRIBUTIONS = ["cornac"]

@@ -1,5 +1,7 @@
 # /// script
-# dependencies = ["torch==2.13.0", "lenskit==2025.8.1", "numpy==2.4.6", "scipy==1.17.1", "pandas==2.3.3", "pyarrow==26.0.1"]
+# dependencies = [
+#   "torch==2.13.0", "lenskit==2025.8.1", "numpy==2.4.6", "scipy==1.17.1", "pandas==2.3.3", "pyarrow==26.0.1",
+# ]
 # ///
 """LensKit: item-kNN, implicit MF by ALS, EASE (lenskit.org)."""
 
@@ -50,7 +52,7 @@ def rank(fitted, requests, k):
     scorer, items = fitted
     scores = np.full((len(requests), requests.n_items), -np.inf)
     candidates = ItemList(item_ids=items)
-    for row, (start, stop) in enumerate(zip(requests.offsets[:-1], requests.offsets[1:])):
+    for row, (start, stop) in enumerate(zip(requests.offsets[:-1], requests.offsets[1:], strict=True)):
         past = np.unique(requests.item[start:stop])
         if len(past):
             query = RecQuery(user_id=int(requests.user[row]), history_items=ItemList(item_ids=past))
@@ -68,7 +70,8 @@ def own_evaluation(lists, truth, n_items, k):
         "mrr": RecipRank(k),
     }
     pairs = [
-        (ItemList(item_ids=one, ordered=True), ItemList(item_ids=right)) for one, right in zip(lists, truth, strict=True)
+        (ItemList(item_ids=one, ordered=True), ItemList(item_ids=right))
+        for one, right in zip(lists, truth, strict=True)
     ]
     # Its recall divides by min(k, right answers): another measure under the same name.
     return {name: np.mean([metric.measure_list(*pair) for pair in pairs]) for name, metric in metrics.items()}

@@ -85,7 +85,7 @@ def own_evaluation(lists, truth, n_items, k):
     names = {"ndcg": "NDCG", "recall": "Recall", "precision": "Precision", "hit_rate": "Hit", "mrr": "MRR"}
     with tempfile.TemporaryDirectory() as made:
         config = _config("BPR", Path(made), {"metrics": list(names.values()), "topk": [k], "metric_decimal_place": 9})
-    right = np.array([np.isin(one, wanted) for one, wanted in zip(lists, truth)])
+    right = np.array([np.isin(one, wanted) for one, wanted in zip(lists, truth, strict=True)])
     sizes = np.array([[len(one)] for one in truth])
     found = DataStruct()
     found.set("rec.topk", torch.from_numpy(np.concatenate([right, sizes], axis=1).astype(np.int64)))

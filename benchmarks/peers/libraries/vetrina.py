@@ -4,6 +4,7 @@ It has no block of requirements: it runs in the harness's own environment.
 """
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,11 @@ from vetrina.core import (
     component_class,
 )
 from vetrina.engine import Replay, ShopConfig, fit_ranker, fit_stages, ranker_rows
+from vetrina.engine.config import RankConfig
 from vetrina.engine.encoding import encode_items
 from vetrina.engine.replay import Gains
 from vetrina.evaluate import BM25, OwnFrequency, Popularity
+from vetrina.rank import MatchScore
 
 DISTRIBUTIONS = ["vetrina", "lightgbm", "tantivy"]
 
@@ -43,7 +46,8 @@ def _plain(cls):
     return options
 
 
-_RANKER = _plain(component_class("ranker", "lambdamart"))
+# Trees where the log teaches an order, similarities added up where it does not: [rank] ranker in shop.toml.
+_RANKER = {"ranker": ["lambdamart", "match_score"], **_plain(component_class("ranker", "lambdamart"))}
 RECOMMENDERS = {
     "Vetrina": _RANKER,
     "own frequency": _plain(OwnFrequency),
@@ -77,7 +81,7 @@ def rank(fitted, requests, k):
     pooled = len(requests.pool_offsets) > 0
     if not isinstance(fitted, (BM25, OwnFrequency, Popularity)):
         pools = np.split(requests.pool, requests.pool_offsets[1:-1]) if pooled else None
-        lists = fitted.rank(_requests(requests), k, pools).lists
+        lists = fitted.rank(_requests(requests, RankConfig().window), k, pools).lists
     else:
         allowed = np.full((len(requests), requests.n_items), not pooled)
         rows = np.arange(len(requests))
@@ -103,6 +107,9 @@ class _Stages:
         self.rows = ranker_rows(self.stages, log, self.config, _graded(train))
 
     def ranker(self, options):
+        options = dict(options)
+        if options.pop("ranker", "lambdamart") == "match_score":
+            return replace(self.stages, ranker=MatchScore().fit(self.rows))
         rank = self.config.rank.model_copy(update={"options": options})
         return fit_ranker(self.stages, self.rows, self.config.model_copy(update={"rank": rank}))
 
@@ -152,10 +159,16 @@ def _graded(train):
     return Replay(asked, Truth.from_lists(grades), np.full(n, -1, dtype=np.int32))
 
 
-def _requests(requests):
+def _requests(requests, window=None):
+    """The engine keeps the latest events of each shopper, as a shop's does; the baselines keep all."""
     columns = {name: getattr(requests, name) for name in ("item", "kind", "time", "price", "quantity", "rating")}
+    windows = Windows(offsets=requests.offsets, **columns)
+    if window is not None:
+        sizes = np.diff(requests.offsets)
+        left = np.repeat(requests.offsets[1:], sizes) - np.arange(len(requests.item))
+        windows = windows.gather(np.flatnonzero(left <= window), np.minimum(sizes, window))
     excluded = np.split(requests.exclude, requests.exclude_offsets[1:-1])
     queries = [
         Query(text=text, exclude=tuple(out.tolist())) for text, out in zip(requests.queries, excluded, strict=True)
     ]
-    return Requests(Windows(offsets=requests.offsets, **columns), queries, requests.now)
+    return Requests(windows, queries, requests.now)
