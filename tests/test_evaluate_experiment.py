@@ -20,9 +20,9 @@ from vetrina.engine import Engine, Gains, ShopConfig, cut_of, learn, requests_fr
 from vetrina.engine.encoding import encode_items
 from vetrina.engine.ingest import read_canonical
 from vetrina.engine.judged import judged_replay
-from vetrina.evaluate import PROTOCOLS, Popularity, Table, hold_out, measure
+from vetrina.evaluate import PROTOCOLS, Popularity, hold_out, measure
 from vetrina.evaluate.comparing import Comparer
-from vetrina.evaluate.evaluation import Evaluation
+from vetrina.evaluate.evaluation import Comparison, Evaluation
 from vetrina.evaluate.experiment import evaluate_shop, measure_holdout
 from vetrina.evaluate.graded import measure_judged
 from vetrina.evaluate.tables import ENGINE, SHOWN
@@ -93,6 +93,13 @@ def test_a_figure_is_looked_at_from_all_sides(measured: tuple[Shop, Evaluation])
     assert every.learning["test"].y[-1] == pytest.approx(main[ENGINE]["ndcg@10"].mean, abs=1e-6), (
         "few, so all are asked"
     )
+    assert every.beyond is not None
+    assert [row.system for row in every.beyond.rows] == list(main)
+    assert every.calibration is not None
+    assert every.calibration.n == 10 * every.table.n
+    assert every.calibration.base_rate == pytest.approx(main[ENGINE]["precision@10"].mean)
+    assert sum(one.n for one in every.calibration.bins) == every.calibration.n
+    assert every.calibration.auc > 0.6, "a higher score is chosen more often"
     best = max((name for name in main if name != ENGINE), key=lambda name: main[name]["ndcg@10"].mean)
     assert {example.rival for example in every.examples} == {best}
     assert "ranker" in next(iter(evaluation.training))
@@ -182,7 +189,7 @@ def test_a_shop_with_nothing_to_measure_says_so(tmp_path: Path) -> None:
 # --- graded queries -------------------------------------------------------------
 
 
-def graded(grades: pl.DataFrame, shop: Shop) -> list[Table]:
+def graded(grades: pl.DataFrame, shop: Shop) -> list[Comparison]:
     canonical = read_canonical(shop.root)
     encoded = encode_items(canonical.items, shop.root, shop.root / "media", shop.config, Silent())
     judged = judged_replay(grades, canonical.items)
@@ -204,7 +211,11 @@ def test_grades_of_other_queries_alone_are_learned_from(measured: tuple[Shop, Ev
         for query in queries
         for item, grade in zip(items.ids, rng.permutation([3] * 4 + [0] * 20), strict=True)
     ]
-    table, _ = graded(pl.DataFrame(rows, schema=["query", "item", "grade"], orient="row"), shop)
+    pool, _ = graded(pl.DataFrame(rows, schema=["query", "item", "grade"], orient="row"), shop)
+    table = pool.table
+    # Queries that were chosen to be graded may be quoted.
+    assert {one.query for one in pool.examples} <= set(queries)
+    assert len(pool.examples) == 8
     by_lot = 10 / 24  # share of the right ones among ten drawn
     recall = {row.system: row.values["recall@10"] for row in table.rows}
     assert recall[ENGINE].low < by_lot < recall[ENGINE].high
@@ -219,7 +230,8 @@ def test_the_judged_pool_and_the_whole_catalogue(measured: tuple[Shop, Evaluatio
         for kind in ("dress", "shoe", "hat", "bag"):
             judged = [item for item, title in titles.items() if kind in title]  # nobody judged the other kinds
             rows += [(f"{colour} {kind}", item, 3.0 if colour in titles[item] else 0.0) for item in judged]
-    pool, whole = graded(pl.DataFrame(rows, schema=["query", "item", "grade"], orient="row"), shop)
+    found = graded(pl.DataFrame(rows, schema=["query", "item", "grade"], orient="row"), shop)
+    pool, whole = (one.table for one in found)
     assert (pool.n, whole.n) == (12, 12)
     assert "judged pool" in pool.title
     assert "whole catalogue" in whole.title

@@ -191,7 +191,7 @@ def _measure_real(
         overrides=options["overrides"],
     )
     evaluation = evaluate_shop(Shop.open(root), progress)
-    write_report(root / REPORT, evaluation, options["name"], simulated=False, facts=facts_of(protocol="time"))
+    write_report(root / REPORT, evaluation, options["name"], simulated=False, facts=facts_of(evaluation))
     found.append(evaluation)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -140,7 +141,7 @@ def _report(
     from vetrina.evaluate.building import facts_of
     from vetrina.evaluate.report import write_report
 
-    write_report(path, evaluation, title, simulated=simulated, facts=facts_of(protocol=protocol))
+    write_report(path, evaluation, title, simulated=simulated, facts=facts_of(evaluation, protocol=protocol))
     if not as_json:
         typer.echo(one_line(f"Report: {path}"))
 
@@ -210,7 +211,8 @@ def _show(evaluation: Evaluation, as_json: bool) -> None:
     for comparison in evaluation.comparisons:
         typer.echo(comparison.table.text() + "\n")
         if comparison.beyond is not None:
-            typer.echo(comparison.beyond.text() + "\n")
+            # In one block; every metric with its interval stands in the JSON.
+            typer.echo(replace(comparison.beyond, every_interval=False).text() + "\n")
         if comparison.segments:
             _show_parts(comparison.segments)
     for table in (*evaluation.rates, *evaluation.estimates):

@@ -53,7 +53,7 @@ def build_shop(
     def report(path: Path, engine: Engine, manifest: Mapping[str, Any]) -> None:
         evaluation = found[0] if found else Evaluation(notes=(_NOT_MEASURED,))
         shown.append(replace(evaluation, training=training_curves(engine)))
-        facts = facts_of(manifest, "time" if found else "")
+        facts = facts_of(shown[0], manifest)
         write_report(path, shown[0], shop.config.shop.name, simulated=shop.config.shop.simulated, facts=facts)
 
     measured = measuring(found, progress, trials=trials, photos=shop.root) if measure else None
@@ -64,15 +64,19 @@ def build_shop(
 _NOT_MEASURED = "Nothing was measured: the build was told not to. A build without --no-measure measures."
 
 
-def facts_of(manifest: Mapping[str, Any] | None = None, protocol: str = "") -> dict[str, str]:
+def facts_of(
+    evaluation: Evaluation, manifest: Mapping[str, Any] | None = None, protocol: str = "time"
+) -> dict[str, str]:
     """What a report says of itself below its title.
 
     Parameters
     ----------
+    evaluation : Evaluation
+        What it shows.
     manifest : mapping, optional
         Of the snapshot that the report is of; the date is today's without it.
     protocol : str
-        How the log was divided; "" where it was not.
+        How the log was divided, if it was; "" for lists that were measured without a shop.
     """
     facts = {}
     if manifest is not None:
@@ -84,6 +88,7 @@ def facts_of(manifest: Mapping[str, Any] | None = None, protocol: str = "") -> d
     rows = manifest["metrics"]["rows"] if manifest is not None else {}
     facts |= {name.capitalize(): f"{rows[name]:,}" for name in ("items", "events", "judgements") if rows.get(name)}
     facts["Vetrina"] = version("vetrina")
-    if protocol:
+    # Graded queries have no shoppers: they are all asked, whatever the protocol.
+    if protocol and any(one.table.n_shoppers is not None for one in evaluation.comparisons):
         facts["Asked"] = PROTOCOLS[protocol].summary
     return facts

@@ -169,9 +169,10 @@ def measuring(
                 if protocol == "time":
                     evaluation = _estimated(evaluation, engine, log, cut, config, shown)
         if judged is not None:
-            tables = measure_judged(encoded, log, judged, config, shown, trials=trials, raters=canonical.raters)
-            graded = tuple(Comparison(table) for table in tables)
-            evaluation = replace(evaluation, comparisons=evaluation.comparisons + graded)
+            graded = measure_judged(
+                encoded, log, judged, config, shown, trials=trials, raters=canonical.raters, photos=photos
+            )
+            evaluation = replace(evaluation, comparisons=(*evaluation.comparisons, *graded))
         found.append(evaluation)
         return evaluation.as_dict()
 

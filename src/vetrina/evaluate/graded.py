@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,8 +18,10 @@ import polars as pl
 from vetrina.core import EventLog, ItemList, Items, Progress, Silent
 from vetrina.engine import Encoded, Engine, Replay, ShopConfig, fit_stages, learn_ranker
 from vetrina.evaluate.baselines import BM25
+from vetrina.evaluate.evaluation import Comparison
 from vetrina.evaluate.metrics import Scores, measure
 from vetrina.evaluate.raters import agreement, ceiling, rater_table
+from vetrina.evaluate.report import examples_of
 from vetrina.evaluate.tables import ENGINE, SHOWN, K, Table, compare
 from vetrina.evaluate.tuning import TRIALS, search_space, starting_points
 
@@ -37,7 +40,8 @@ def measure_judged(
     *,
     trials: int = TRIALS,
     raters: pl.DataFrame | None = None,
-) -> list[Table]:
+    photos: Path | None = None,
+) -> list[Comparison]:
     """Cross-validate over graded queries: the order of what was judged, and of the whole catalogue.
 
     Parameters
@@ -54,10 +58,12 @@ def measure_judged(
         stay as they are by default.
     raters : DataFrame, optional
         query, item, rater, grade: what each person said, where several did.
+    photos : Path, optional
+        Where relative photo paths begin, for the photos of examples.
 
     Returns
     -------
-    list of Table
+    list of Comparison
         "judged pool" orders the judged products alone. "whole catalogue" also has products that
         nobody judged, which count as not relevant: its notes say what share was judged. Where there
         are raters, a third one sets a rater beside the systems, all judged by the other raters.
@@ -79,7 +85,7 @@ def measure_judged(
             pool, whole = _bm25_chosen(weighted, fold, trials, config.build.seed)
             values["pool"].setdefault("BM25", []).append(pool)
             values["whole"].setdefault("BM25", []).append(whole)
-    tables = []
+    tables, examples = [], []
     for name, title in (("pool", "judged pool"), ("whole", "whole catalogue")):
         scores = {system: _mean(lists, judged) for system, lists in values[name].items()}
         table = compare(
@@ -98,9 +104,14 @@ def measure_judged(
                 table, notes=(f"judged among the first {K}: {', '.join(shares)}; the rest counts as not relevant",)
             )
         tables.append(table)
+        # Of the first division: queries that were chosen to be graded tell of nobody, and may all be quoted.
+        ours, theirs = (values[name][system][0] for system in (ENGINE, "BM25"))
+        pair = measure(ours, judged.truth, K, SHOWN), measure(theirs, judged.truth, K, SHOWN)
+        examples.append(examples_of(ours, theirs, pair, judged, encoded.items, rival="BM25", photos=photos))
     if raters is not None:
         tables = _beside_raters(tables, raters, judged, encoded.items, values["pool"])
-    return tables
+    examples += [()] * (len(tables) - len(examples))
+    return [Comparison(table, examples=some) for table, some in zip(tables, examples, strict=True)]
 
 
 def answer_judged(

@@ -76,6 +76,11 @@ def write_report(
         return photos[shown.photo]
 
     tables = [one.table for one in evaluation.comparisons]
+    every = [
+        *(table for one in evaluation.comparisons for table in one.tables),
+        *evaluation.rates,
+        *evaluation.estimates,
+    ]
     page = environment.get_template("report.html.j2").render(
         title=title,
         simulated=simulated or any(table.simulated for table in tables),
@@ -90,10 +95,7 @@ def write_report(
         estimates=[_table(one) for one in evaluation.estimates],
         training=_training(evaluation.training),
         notes=evaluation.notes,
-        glossary=words.glossary(
-            metric for one in evaluation.comparisons for table in one.tables for metric in table.metrics
-        )
-        + words.glossary(metric for table in evaluation.rates for metric in table.metrics),
+        glossary=words.glossary(metric for table in every for metric in table.metrics),
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

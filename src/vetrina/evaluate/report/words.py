@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from vetrina.evaluate.raters import ONE_RATER
 from vetrina.evaluate.significance import Interval
 from vetrina.evaluate.tables import ENGINE, Row, Table, p_text
 
@@ -69,7 +70,9 @@ def verdict(table: Table) -> Verdict | None:
     if ours is None:
         ours = by_mean(row for row in table.rows if row is not rival)
     if rival is None:
-        role, rival = "the best of the others", by_mean(row for row in table.rows if row is not ours)
+        # A person who graded is a ceiling and no rival.
+        others = (row for row in table.rows if row is not ours and not row.system.startswith(ONE_RATER))
+        role, rival = "the best of the others", by_mean(others)
     if ours is None or rival is None or not math.isfinite(ours.values[metric].mean):
         return None
     lead, p_value = _lead(table, ours, rival)
@@ -233,7 +236,11 @@ _WORDS = {
     "coverage": "The share of the catalogue that is in anybody’s list.",
     "gini": "How unequally places are shared among products: 0 all alike, 1 one product has them all.",
     "novelty": "How rarely the listed products were chosen before, in bits: what one choice in eight was of has 3.",
-    "diversity": "How unlike the products of one list are.",
+    "diversity": "How unlike the products of one list are: 1 minus the mean cosine of any two.",
+    "popularity_lift": "How much more popular what is shown is than what was chosen; 0.5 is by half.",
+    "ips": "What was clicked where the log shows what this ranking would show, weighted by how unlikely that was.",
+    "snips": "The same, divided by the mean weight, which steadies it.",
+    "doubly_robust": "A prediction for every place, corrected by what was clicked where the log shows the same.",
     "ctr": "Click-through rate: the share of what was shown that was clicked.",
     "cart_rate": "The share of what was clicked that was put into the cart.",
     "cvr": "Conversion rate: the share of what was clicked that was bought.",
