@@ -134,7 +134,7 @@ def read_run(path: Path, name: str = "") -> Run:
     above = pl.struct("__request", "__by") == pl.struct("__request", "__by").shift(1)
     tied = int(ordered.select(above.sum()).item())
     if tied:
-        notes.append(f"{read.name}: {_many(tied, 'row')} tie with the one above; the item whose id is later goes first")
+        notes.append(f"{read.name}: {_many(tied, 'tie')} with the row above; the item whose id is later goes first")
     if {"rank", "score"} <= set(table.columns):
         against = ordered.filter((pl.col("rank") < pl.col("rank").shift(1)).over("__request"))["request"].n_unique()
         if against:
@@ -143,7 +143,7 @@ def read_run(path: Path, name: str = "") -> Run:
             )
     twice = ordered.height - ordered.select(pl.struct("request", "item").n_unique()).item()
     if twice:
-        notes.append(f"{read.name}: {_many(twice, 'row')} repeat an item of their request: a place that earns nothing")
+        notes.append(f"{read.name}: {_many(twice, 'repetition')} of an item in its request: a place that earns nothing")
     return Run(name or _stem(path), ordered.select("request", "item"), tuple(notes))
 
 
@@ -181,7 +181,7 @@ def read_truth(path: Path) -> RunTruth:
     if negative:
         # As trec_eval takes them: TREC marks junk so.
         table = table.with_columns(pl.col("gain").clip(0))
-        notes.append(f"{read.name}: {_many(negative, 'gain')} below 0 count as 0, judged and wrong")
+        notes.append(f"{read.name}: {_many(negative, 'gain')} below 0 taken as 0, judged and wrong")
     who = [name for name in ("shopper", "segment") if name in table.columns]
     for name in who:
         several = table.group_by("request", maintain_order=True).agg(pl.col(name).drop_nulls().n_unique().alias("n"))
@@ -194,7 +194,7 @@ def read_truth(path: Path) -> RunTruth:
     first = table.unique(["request", "item"], keep="first", maintain_order=True)
     if first.height < table.height:
         more = table.height - first.height
-        notes.append(f"{read.name}: {_many(more, 'row')} repeat an item of their request; the first counts")
+        notes.append(f"{read.name}: {_many(more, 'repetition')} of an item in its request; the first row counts")
     requests = table.group_by("request", maintain_order=True).agg(pl.col(name).drop_nulls().first() for name in who)
     return RunTruth(path.name, first.select("request", "item", "gain"), requests, tuple(notes))
 
