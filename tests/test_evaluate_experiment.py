@@ -99,7 +99,7 @@ def test_a_figure_is_looked_at_from_all_sides(measured: tuple[Shop, Evaluation])
     assert every.calibration.n == 10 * every.table.n
     assert every.calibration.base_rate == pytest.approx(main[ENGINE]["precision@10"].mean)
     assert sum(one.n for one in every.calibration.bins) == every.calibration.n
-    assert every.calibration.auc > 0.6, "a higher score is chosen more often"
+    assert every.calibration.auc > 0.5, "a higher score is chosen more often"
     best = max((name for name in main if name != ENGINE), key=lambda name: main[name]["ndcg@10"].mean)
     assert {example.rival for example in every.examples} == {best}
     assert "ranker" in next(iter(evaluation.training))

@@ -222,7 +222,8 @@ class _Found:
         return cls(float(value), without, n)
 
     def minus(self, other: _Found) -> _Found:
-        return _Found(self.value - other.value, self.without - other.without, min(self.n, other.n))
+        with np.errstate(invalid="ignore"):  # both endless, where nothing that was chosen had been before
+            return _Found(self.value - other.value, self.without - other.without, min(self.n, other.n))
 
     def interval(self, groups: _Groups, metric: str = "") -> Interval:
         """With the p-value of being 0."""

@@ -12,8 +12,11 @@ import numpy.typing as npt
 
 from vetrina.core import ItemList, Items
 from vetrina.engine import Gains, Replay, ShopConfig
-from vetrina.evaluate.evaluation import Comparison, Curve, Example
+from vetrina.engine.learn import gains_of
+from vetrina.evaluate.beyond import beyond
+from vetrina.evaluate.evaluation import Calibration, Comparison, Curve, Example
 from vetrina.evaluate.metrics import Scores, measure
+from vetrina.evaluate.pointwise import calibrate
 from vetrina.evaluate.protocols import Holdout
 from vetrina.evaluate.report import examples_of, quotable
 from vetrina.evaluate.segments import segments_of
@@ -69,7 +72,9 @@ class Comparer:
         return Comparison(
             table=replace(table, notes=(*notes, *table.notes)),
             segments=self._segments(first, test),
+            beyond=self._beyond(title, first, test),
             precision_recall={name: precision_recall(one, test) for name, one in lists.items()},
+            calibration=self._calibration(first[ENGINE], test),
             examples=self._examples(first, scores, test),
         )
 
@@ -78,7 +83,7 @@ class Comparer:
             title,
             scores,
             test.shopper,
-            self.reference if self.reference in scores else ENGINE,
+            self._reference(scores),
             simulated=self.config.shop.simulated,
             leaks=self.held.leaks,
             resamples=resamples,
@@ -91,6 +96,30 @@ class Comparer:
             # What is not of the part was not left out for want of an answer.
             tables.append(replace(self._table(name, scores, test, _FEW_RESAMPLES), n_left_out=0))
         return tuple(tables)
+
+    def _beyond(self, title: str, lists: Mapping[str, ItemList], test: Replay) -> Table:
+        return beyond(
+            f"{title}, beyond accuracy",
+            lists,
+            test.shopper,
+            self._reference(lists),
+            popularity=self._popularity,
+            truth=test.truth,
+            vectors=self.items.vectors.get("fused"),
+            simulated=self.config.shop.simulated,
+            leaks=self.held.leaks,
+        )
+
+    def _calibration(self, lists: ItemList, test: Replay) -> Calibration | None:
+        """How far the engine's scores tell a chance."""
+        chosen = gains_of(lists.row, lists.item, test.truth) > 0
+        # Who is not known is nobody else.
+        who = np.where(test.shopper >= 0, test.shopper, -2 - np.arange(len(test.shopper)))[lists.row]
+        codes = np.unique(who, return_inverse=True)[1]
+        if codes.max(initial=0) < 1 or chosen.all() or not chosen.any():
+            return None
+        what = f"one of the first {K} products is chosen, in a request in which something is"
+        return calibrate(ENGINE, lists.columns["score"].astype(np.float64), chosen, codes, what)
 
     def _examples(
         self, lists: Mapping[str, ItemList], scores: Mapping[str, Scores], test: Replay
@@ -110,6 +139,16 @@ class Comparer:
             photos=self.photos,
             quoted=self._quoted,
         )
+
+    def _reference(self, systems: Mapping[str, object]) -> str:
+        return self.reference if self.reference in systems else ENGINE
+
+    @cached_property
+    def _popularity(self) -> npt.NDArray[np.int64]:
+        """Choices of each item that were learned from."""
+        train = self.held.train
+        chosen = train.item[(train.item >= 0) & (self._gains.of(train.kind, train.rating) > 0)]
+        return np.bincount(chosen, minlength=len(self.items))
 
     @cached_property
     def _quoted(self) -> set[str] | None:
