@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +16,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from test_simulate import END, make_items
-from vetrina.core import EventLog, ItemList
+from vetrina.core import EventLog, ItemList, Query, Requests, Silent
 from vetrina.core.errors import DataError, NoSupport
-from vetrina.evaluate import Estimate, Impressions, estimate_order, estimate_value
+from vetrina.engine import Engine, ShopConfig, cut_of, learn
+from vetrina.engine.encoding import encode_items
+from vetrina.evaluate import Estimate, Impressions, bootstrap_mean, estimate_ctr, estimate_order, estimate_value
 from vetrina.evaluate.counterfactual import FLOOR
 from vetrina.simulate import Simulation, SimulationConfig, simulate
 from vetrina.simulate.settings import Listing
@@ -306,3 +309,129 @@ def test_a_log_without_random_order_has_nothing_to_estimate_from() -> None:
     made = simulated(0, shuffled=0.0)
     _, shown = logged(made)
     assert len(shown.row) == 0
+
+
+# --- an engine --------------------------------------------------------------------
+
+
+class Measured(NamedTuple):
+    """A simulated shop of which 40 lists in 100 are in random order, and an engine that learned its first days."""
+
+    made: Simulation
+    log: EventLog
+    cut: int
+    engine: Engine
+    config: ShopConfig
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
+    listing = Listing(length=6, shuffled=0.4)
+    made = simulate(ITEMS, None, SimulationConfig(n_shoppers=400, days=20, seed=5, listing=listing), END)
+    log = EventLog.from_table(made.events, made.items)
+    options = {
+        "shop": {"name": "Made up", "simulated": True},
+        "items": {"file": "none.csv", "item": "item"},
+        "encode": {"text": {"encoder": "tfidf"}},
+        "rank": {"ranker": "match_score"},
+    }
+    config = ShopConfig.parse(options, "")
+    folder = tmp_path_factory.mktemp("measured")
+    encoded = encode_items(made.items, folder, folder / "media", config, Silent())
+    cut = cut_of(log, 8)
+    return Measured(made, log, cut, learn(encoded.items, log.before(cut), config, encoded.encoders), config)
+
+
+def engine_places(measured: Measured, shown: Impressions) -> npt.NDArray[np.int64]:
+    """The engine's place of every row, were it given each list from the last item to the first."""
+    log, lists = measured.log, np.unique(shown.row)
+    rows = [np.flatnonzero(shown.row == number)[::-1] for number in lists]
+    queries = [Query(text=log.queries[code] if code >= 0 else "") for code in shown.query[lists]]
+    windows = log.windows(shown.shopper[lists], shown.asked[lists], measured.config.rank.window)
+    requests = Requests(windows, queries, shown.asked[lists])
+    ranked = measured.engine.observe(log).rank(requests, 6, [shown.item[of] for of in rows]).lists
+    place = np.zeros(len(shown.row), dtype=np.int64)
+    for number, of in enumerate(rows):
+        placed = {item: at for at, item in enumerate(ranked.list_of(number).tolist(), start=1)}
+        place[of] = [placed[item] for item in shown.item[of].tolist()]
+    return place
+
+
+def test_an_engine_is_estimated_as_it_would_have_ordered_the_lists(measured: Measured) -> None:
+    made, log, cut, engine, config = measured
+    (table,) = estimate_ctr(engine, log, cut, config, k=K_SHOWN)
+    shown = Impressions.of(log)
+    after = shown.asked[shown.row] >= cut
+    shuffled, others = shown.take(after & shown.randomised[shown.row]), shown.take(after & ~shown.randomised[shown.row])
+    place = engine_places(measured, shuffled)
+    by_hand = estimate_order(shuffled, place, K_SHOWN, resamples=100)
+    rows = {row.system: row for row in table.rows}
+    assert set(rows) == {"Vetrina", "popularity", "known chances, as shown", "other lists, as shown"}
+    for name, interval in by_hand.values.items():
+        ours = rows["Vetrina"].values[name]
+        assert ours.mean == pytest.approx(interval.mean)
+        assert ours.low < truth_of(made, log, shuffled, place) < ours.high
+        for system, lists in (("known chances, as shown", shuffled), ("other lists, as shown", others)):
+            first = lists.clicked[lists.position <= K_SHOWN]
+            assert rows[system].values[name].mean == pytest.approx(first.mean())
+            assert rows[system].values[name].n == len(first)
+            lead = (rows[system].lead or {})[name]
+            assert lead.mean == pytest.approx(interval.mean - first.mean())
+            assert lead.low < lead.mean < lead.high
+    # Who orders by the words of the query gets more clicks than chance does.
+    assert (rows["known chances, as shown"].lead or {})[SNIPS].low > 0
+    assert table.heading.startswith(
+        f"Made up: CTR of the first 3 places, had the lists been ordered otherwise ({table.n}"
+    )
+    assert "SIMULATED shoppers" in table.heading
+    assert table.reference == "Vetrina"
+    assert f"effective sample size {by_hand.effective:,.0f}, largest weight 6.0" in table.notes[0]
+
+
+def test_the_interval_of_lists_as_shown_is_that_of_the_bootstrap_of_those_lists_alone(measured: Measured) -> None:
+    (table,) = estimate_ctr(measured.engine, measured.log, measured.cut, measured.config, k=K_SHOWN)
+    shown = Impressions.of(measured.log)
+    shown = shown.take((shown.asked[shown.row] >= measured.cut) & (shown.position <= K_SHOWN))
+    for row in table.rows[2:]:
+        of = shown.take(shown.randomised[shown.row] == row.system.startswith("known"))
+        alone = bootstrap_mean(of.clicked.astype(float), of.cluster)
+        width = alone.high - alone.low
+        assert row.values[IPS].low == pytest.approx(alone.low, abs=0.1 * width)
+        assert row.values[IPS].high == pytest.approx(alone.high, abs=0.1 * width)
+
+
+def test_an_order_does_not_follow_the_one_that_chance_made(measured: Measured) -> None:
+    """Of items that score alike the first is the one that chance put first, if one is not careful: a bias upwards."""
+    shown = Impressions.of(measured.log)
+    level = np.zeros(len(shown.row))
+    again = np.random.default_rng(0).permutation(len(shown.row))
+    order = again[np.argsort(shown.row[again], kind="stable")]
+    other = shown.take(order)
+    assert (shown.places(level)[order] == other.places(level)).all()
+
+
+def test_lists_that_are_not_whole_are_left_out_and_counted(measured: Measured) -> None:
+    _, log, cut, engine, config = measured
+    shown = Impressions.of(log)
+    lists = np.unique(shown.row[(shown.asked[shown.row] >= cut) & shown.randomised[shown.row]])
+    requests = {int(code) for code in log.request[np.isin(log.time, shown.asked[lists[:3]])]}
+    holes = np.isin(log.request, list(requests)) & (log.position == 2) & np.isfinite(log.propensity)
+    propensity = np.where(holes, np.float32("nan"), log.propensity)
+    (table,) = estimate_ctr(engine, replace(log, propensity=propensity), cut, config, k=K_SHOWN)
+    left_out = int(holes[log.time >= cut].sum())
+    assert left_out >= 3
+    assert table.n == len(lists) - left_out
+    assert any(note.startswith(f"{left_out} lists are left out") for note in table.notes)
+    nothing = replace(log, propensity=np.full_like(log.propensity, np.nan))
+    assert estimate_ctr(engine, nothing, cut, config) == []
+    gaps = np.where(log.position == 2, np.int32(9), log.position)
+    with pytest.raises(NoSupport, match=r"None of \d+ lists with propensities can be used.*without gaps"):
+        estimate_ctr(engine, replace(log, position=gaps), cut, config)
+
+
+def test_an_engine_that_the_log_cannot_tell_of_has_no_row_but_a_reason(measured: Measured) -> None:
+    _, log, cut, engine, config = measured
+    (table,) = estimate_ctr(engine, log, cut, config, k=K_SHOWN, floor=1e6)
+    assert [row.system for row in table.rows] == ["known chances, as shown", "other lists, as shown"]
+    assert table.reference == ""
+    assert table.notes[0].startswith("Vetrina: Too few decisions carry the estimate: the effective sample size is")

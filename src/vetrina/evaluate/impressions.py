@@ -116,7 +116,7 @@ class Impressions:
         place[order] = np.arange(1, len(order) + 1) - np.searchsorted(row, row)
         return place
 
-    def take(self, rows: Mask) -> Impressions:
+    def take(self, rows: Mask | npt.NDArray[np.integer]) -> Impressions:
         """Only the impressions at ``rows``; the lists keep their numbers."""
         names = ("row", "item", "position", "propensity", "clicked", "carted", "bought")
         return replace(self, **{name: getattr(self, name)[rows] for name in names})
