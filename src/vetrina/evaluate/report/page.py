@@ -343,6 +343,7 @@ def _segments(table: Table, segments: Sequence[Table]) -> View | None:
         "systems": pair,
         "rows": parts,
         "axis": charts.axis(scale),
+        "corrected": any(part.n_comparisons > 1 for _, part in shown),
         "every": every if len(table.rows) > 2 else [],
         "remarks": list(dict.fromkeys(note for _, part in shown for note in part.notes)),
     } if shown else None  # fmt: skip
@@ -358,12 +359,12 @@ def _lines(title: str, curves: Mapping[str, Curve], caption: str, *, zero: bool 
     first = next(iter(drawn.values()))
     labels = [words.metric_name(first.x_label), words.metric_name(first.y_label)]
     told = {name: replace(curve, x_label=labels[0], y_label=labels[1]) for name, curve in drawn.items()}
-    said = f"{title}: {labels[1]} against {labels[0]} of {', '.join(drawn)}. The figures are in the table below it."
+    said = f"{title}: {labels[1]} against {labels[0]} of {'; '.join(drawn)}. The figures are in the table below it."
     return {
         "title": title,
         "chart": charts.lines(told, said, zero=zero),
         "legend": [(charts.key(number), name) for number, name in enumerate(drawn)],
-        "caption": caption + (f" Not drawn: {', '.join(left_out)}." if left_out else ""),
+        "caption": caption + (f" Not drawn: {'; '.join(left_out)}." if left_out else ""),
         "header": ["", *labels],
         "rows": [
             [name if place == 0 else "", f"{curve.x[at]:.4g}", f"{curve.y[at]:.4f}"]
