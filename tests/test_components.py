@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -341,9 +341,36 @@ class SharesTheConstant(MatchScore):
         return shares
 
 
+class CountsOnAndOn(MatchScore):
+    """A curve that goes on where the last fit ended."""
+
+    def fit(self, rows: TrainingRows) -> Self:
+        self.curves_ = {"loss by rows": [*self.curves_.get("loss by rows", ()), (len(rows.gain), 0.5)]}
+        return super().fit(rows)
+
+
+class DropsItsCurves(MatchScore):
+    def fit(self, rows: TrainingRows) -> Self:
+        self.curves_ = {"loss by steps": [(1, 0.5), (2, 0.4)]}
+        return super().fit(rows)
+
+    def save(self, folder: Path) -> None:
+        super().save(folder)
+        (folder / "curves.json").unlink()
+
+
+class EndsElsewhere(MatchScore):
+    def staged(self, features: Floats) -> Iterator[tuple[int, Floats]]:
+        if len(features):
+            yield 1, self.score(features) + np.float32(1)
+
+
 @pytest.mark.parametrize(
     ("broken", "rule"),
     [
+        (CountsOnAndOn, "its_curves_are_points_by_step"),
+        (DropsItsCurves, "its_curves_are_points_by_step"),
+        (EndsElsewhere, "the_last_stage_is_the_whole"),
         (SumsToMore, "contributions_sum_to_the_score"),
         (MixesTheNames, "it_keeps_the_names_of_the_features"),
         (TripsOverTheUnknown, "scores_are_finite"),

@@ -202,6 +202,23 @@ def saved_moved_and_loaded_it_answers_the_same(case: Case[C]) -> None:
         del loaded, again  # memory maps end before their files do
 
 
+def its_curves_are_points_by_step(case: Case[C]) -> None:
+    """``curves_``, where it has any: "value by step" to (step, value) points in order, saved and forgotten with it."""
+    component = case.fitted
+    for name, points in component.curves_.items():
+        said = f"curves_ {name!r}"
+        require(" by " in name, component, f"{said} must say what it is by which step, such as 'loss by iterations'")
+        x, y = np.array(points, dtype=np.float64).reshape(-1, 2).T
+        require(len(x) > 0 and np.isfinite([x, y]).all(), component, f"{said} must be finite points. Got {points}.")
+        require(bool((np.diff(x) > 0).all()), component, f"{said} must go from step to later step. Got {x.tolist()}.")
+    with tempfile.TemporaryDirectory(prefix="vetrina-contract-") as scratch:
+        component.save(Path(scratch))
+        kept = type(component).load(Path(scratch)).curves_
+        require(dict(kept) == dict(component.curves_), component, "its curves_ change by being saved and loaded")
+    other = case.fit(case.fit_other(case.make())).curves_
+    require(dict(other) == dict(component.curves_), component, "fitted on other data before, it has other curves_")
+
+
 def a_damaged_folder_is_an_error_of_ours(case: Case[C]) -> None:
     """A folder without its ``config.json`` raises one of Vetrina's errors, which the command line prints as a line."""
     component = case.fitted
@@ -226,6 +243,7 @@ COMMON_RULES = named(
         asking_changes_nothing,
         refitting_forgets,
         saved_moved_and_loaded_it_answers_the_same,
+        its_curves_are_points_by_step,
         a_damaged_folder_is_an_error_of_ours,
     )
 )

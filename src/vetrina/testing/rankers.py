@@ -155,6 +155,17 @@ def batch_equals_single(case: RankerCase) -> None:
         same(case.fitted, got, wanted, f"row {row} alone is scored otherwise than in a batch", TOLERANCE)
 
 
+def the_last_stage_is_the_whole(case: RankerCase) -> None:
+    """``staged``, where it has stages: steps that go up, and at the last the scores of :meth:`Ranker.score`."""
+    stages = list(case.fitted.staged(case.rows.features))
+    steps = [step for step, _ in stages]
+    require(steps == sorted(set(steps)), case.fitted, f"staged() must go from step to later step. Got {steps}.")
+    if stages:
+        told = "the last of staged() differs from score()"
+        same(case.fitted, {"score": stages[-1][1]}, {"score": case.expected["score"]}, told, TOLERANCE)
+    require(not list(case.fitted.staged(case.rows.features[:0])), case.fitted, "staged() of no rows must be nothing")
+
+
 #: Every rule for a ranker, by name: call with a :class:`RankerCase`.
 RANKER_RULES: dict[str, Callable[[RankerCase], None]] = {
     **COMMON_RULES,
@@ -167,6 +178,7 @@ RANKER_RULES: dict[str, Callable[[RankerCase], None]] = {
             no_rows_no_scores,
             nothing_to_learn_is_said_or_learned,
             batch_equals_single,
+            the_last_stage_is_the_whole,
         )
     ),
 }
