@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from vetrina.core import ItemList, Items
+from vetrina.core import ItemList, Items, Truth
 from vetrina.engine import Gains, Replay, ShopConfig
 from vetrina.engine.learn import gains_of
 from vetrina.evaluate.beyond import beyond
@@ -73,7 +73,7 @@ class Comparer:
             table=replace(table, notes=(*notes, *table.notes)),
             segments=self._segments(first, test),
             beyond=self._beyond(title, first, test),
-            precision_recall={name: precision_recall(one, test) for name, one in lists.items()},
+            precision_recall={name: precision_recall(one, test.truth) for name, one in lists.items()},
             calibration=self._calibration(first[ENGINE], test),
             examples=self._examples(first, scores, test),
         )
@@ -159,9 +159,9 @@ class Comparer:
         return Gains(**self.config.rank.gains)
 
 
-def precision_recall(lists: ItemList, test: Replay) -> Curve:
+def precision_recall(lists: ItemList, truth: Truth) -> Curve:
     """Mean precision against mean recall of the first 1, 2, 3, 5, 10, … results."""
-    scores = measure(lists, test.truth, _CUTS, ("precision", "recall"))
+    scores = measure(lists, truth, _CUTS, ("precision", "recall"))
     precision, recall = ([scores.mean(f"{name}@{cut}") for cut in _CUTS] for name in ("precision", "recall"))
     return Curve(recall, precision, "recall", "precision")
 

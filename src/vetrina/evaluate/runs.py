@@ -24,6 +24,7 @@ from vetrina.catalogue.cells import clean, numbers, plain_ids
 from vetrina.catalogue.tables import ROW, Table, read_table, read_text
 from vetrina.core import ItemList, Truth
 from vetrina.core.errors import ConfigError, DataError, MissingColumn, TooManyBadRows, nearest
+from vetrina.evaluate.comparing import precision_recall
 from vetrina.evaluate.evaluation import Comparison, Evaluation
 from vetrina.evaluate.metrics import Scores, measure
 from vetrina.evaluate.tables import SHOWN, K, compare
@@ -136,7 +137,8 @@ def read_run(path: Path, name: str = "") -> Run:
     if tied:
         notes.append(f"{read.name}: {_many(tied, 'tie')} with the row above; the item whose id is later goes first")
     if {"rank", "score"} <= set(table.columns):
-        against = ordered.filter((pl.col("rank") < pl.col("rank").shift(1)).over("__request"))["request"].n_unique()
+        falls = (pl.col("rank") < pl.col("rank").shift(1)) & (pl.col("__request") == pl.col("__request").shift(1))
+        against = ordered.filter(falls)["__request"].n_unique()
         if against:
             notes.append(
                 f"{read.name}: in {_many(against, 'request')} the ranks are not in the order of the scores, which count"
@@ -214,7 +216,8 @@ def _read(path: Path, trec: Sequence[str], *, needed: Sequence[str], wanted: Seq
     called = _called(table, trec, needed, wanted)
     notes = list(table.notes)
     frame = table.frame.select(ROW, **{ours: pl.col(column) for ours, column in called.items()})
-    frame = frame.with_columns(clean(name) for name in called)
+    if tuple(table.columns) != tuple(trec):  # fields parted by white space are clean
+        frame = frame.with_columns(clean(name) for name in called)
     for name in ("request", "item", "shopper"):
         if name in called:
             cells, changed = plain_ids(frame[name])
@@ -376,7 +379,8 @@ def evaluate_runs(runs: Sequence[Run], truth: RunTruth, k: int = K, baseline: st
         parts = {name: _only(one, rows) for name, one in scores.items()}
         if len(next(iter(parts.values())).requests):
             segments.append(compare(segment, parts, shopper, reference))
-    return Evaluation((Comparison(replace(main, notes=tuple(notes)), tuple(segments)),))
+    curves = {name: precision_recall(one, right) for name, one in lists.items()}
+    return Evaluation((Comparison(replace(main, notes=tuple(notes)), tuple(segments), precision_recall=curves),))
 
 
 def _truth(truth: RunTruth, order: pl.DataFrame, codes: pl.DataFrame) -> Truth:
