@@ -22,6 +22,7 @@ from vetrina.engine import Engine, ShopConfig, cut_of, learn
 from vetrina.engine.encoding import encode_items
 from vetrina.evaluate import Estimate, Impressions, bootstrap_mean, estimate_ctr, estimate_order, estimate_value
 from vetrina.evaluate.counterfactual import FLOOR
+from vetrina.policy import PolicyConfig
 from vetrina.simulate import Simulation, SimulationConfig, simulate
 from vetrina.simulate.settings import Listing
 
@@ -112,7 +113,7 @@ def test_the_interval_of_the_ratio_is_that_of_a_literal_bootstrap_by_shopper() -
     propensity = rng.choice([0.1, 0.3, 0.6], len(clusters))
     level = rng.beta(1, 3, 150)[clusters]
     reward, target = (rng.random(len(clusters)) < level).astype(float), rng.choice([0.0, 0.5], len(clusters))
-    target *= 1 / np.mean(target / propensity)
+    target *= 1.19 / np.mean(target / propensity)  # so that the ratio is another thing than the mean
     found = estimate_value(reward, propensity, target, clusters, resamples=8000).values[SNIPS]
     weight, drawn = target / propensity, []
     rows = [np.flatnonzero(clusters == one) for one in range(150)]
@@ -343,7 +344,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
 
 
 def engine_places(measured: Measured, shown: Impressions) -> npt.NDArray[np.int64]:
-    """The engine's place of every row, were it given each list from the last item to the first."""
+    """The engine's place of every row, were it given each list last item first; 100 for what it drops."""
     log, lists = measured.log, np.unique(shown.row)
     rows = [np.flatnonzero(shown.row == number)[::-1] for number in lists]
     queries = [Query(text=log.queries[code] if code >= 0 else "") for code in shown.query[lists]]
@@ -353,7 +354,7 @@ def engine_places(measured: Measured, shown: Impressions) -> npt.NDArray[np.int6
     place = np.zeros(len(shown.row), dtype=np.int64)
     for number, of in enumerate(rows):
         placed = {item: at for at, item in enumerate(ranked.list_of(number).tolist(), start=1)}
-        place[of] = [placed[item] for item in shown.item[of].tolist()]
+        place[of] = [placed.get(item, 100) for item in shown.item[of].tolist()]
     return place
 
 
@@ -401,13 +402,25 @@ def test_the_interval_of_lists_as_shown_is_that_of_the_bootstrap_of_those_lists_
 
 
 def test_an_order_does_not_follow_the_one_that_chance_made(measured: Measured) -> None:
-    """Of items that score alike the first is the one that chance put first, if one is not careful: a bias upwards."""
+    """Were the first of equals the one that chance put first, clicks would be counted for where they fell."""
     shown = Impressions.of(measured.log)
-    level = np.zeros(len(shown.row))
-    again = np.random.default_rng(0).permutation(len(shown.row))
-    order = again[np.argsort(shown.row[again], kind="stable")]
-    other = shown.take(order)
-    assert (shown.places(level)[order] == other.places(level)).all()
+    level = shown.item % 2 * 1.0
+    upside_down = replace(shown, position=100 - shown.position)
+    assert (shown.places(level) == upside_down.places(level)).all()
+
+
+def test_what_the_rules_of_the_shop_leave_out_comes_last(measured: Measured) -> None:
+    """Of each colour only the best is shown: the others follow, in order of item."""
+    engine = replace(measured.engine, policy=PolicyConfig(no_duplicates=["colour"]))
+    measured = measured._replace(engine=engine)
+    (table,) = estimate_ctr(engine, measured.log, measured.cut, measured.config, k=K_SHOWN)
+    shown = Impressions.of(measured.log)
+    shown = shown.take((shown.asked[shown.row] >= measured.cut) & shown.randomised[shown.row])
+    place = engine_places(measured, shown)
+    assert (place > 6).any()
+    by_hand = estimate_order(shown, shown.places(-place.astype(float)), K_SHOWN, resamples=100)
+    for name, interval in by_hand.values.items():
+        assert table.rows[0].values[name].mean == pytest.approx(interval.mean)
 
 
 def test_lists_that_are_not_whole_are_left_out_and_counted(measured: Measured) -> None:
