@@ -169,7 +169,7 @@ def table_of(
         Row(
             name,
             {"ndcg@10": interval(mean)},
-            None if name == reference else {"ndcg@10": interval(means[reference] - mean, p_value)},
+            None if name == reference else {"ndcg@10": interval(means[reference] - mean, p_value / 10)},
             None if name == reference else {"ndcg@10": p_value},
         )
         for name, mean in means.items()
