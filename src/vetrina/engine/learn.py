@@ -26,6 +26,7 @@ __all__ = [
     "learn",
     "learn_ranker",
     "ranker_rows",
+    "rows_of",
     "spoken",
     "training_rows",
     "unfitted_ranker",
@@ -100,6 +101,11 @@ def ranker_rows(
         rows += training_rows(engine, judged, config.rank.model_copy(update={"negatives": unjudged}), config.build.seed)
         rows += graded_rows(engine, judged)
     return _concatenate(rows, engine.feature_names)
+
+
+def rows_of(engine: Engine, replay: Replay, config: ShopConfig) -> TrainingRows:
+    """Rows to learn an order from, of requests of which the engine's stages have seen nothing."""
+    return _concatenate(training_rows(engine, replay, config.rank, config.build.seed), engine.feature_names)
 
 
 def fit_ranker(engine: Engine, rows: TrainingRows, config: ShopConfig, progress: Progress | None = None) -> Engine:

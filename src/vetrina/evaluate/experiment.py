@@ -26,9 +26,12 @@ from vetrina.engine import (
     Shop,
     ShopConfig,
     cut_of,
+    fit_ranker,
+    fit_stages,
     learn,
     unfitted_ranker,
 )
+from vetrina.engine.learn import rows_of
 from vetrina.evaluate.baselines import ALS, BM25, Baseline, ItemKNN, OwnFrequency, Popularity
 from vetrina.evaluate.comparing import DEPTH, Comparer
 from vetrina.evaluate.counterfactual import estimate_ctr
@@ -40,7 +43,7 @@ from vetrina.evaluate.report import learning_curve, training_curves
 from vetrina.evaluate.tables import ENGINE
 from vetrina.evaluate.tuning import TRIALS, told, tune, tune_engine, with_options
 
-__all__ = ["evaluate_shop", "measure_holdout", "measuring"]
+__all__ = ["evaluate_shop", "learn_from", "measure_holdout", "measuring"]
 
 
 class _Rival(NamedTuple):
@@ -162,7 +165,7 @@ def measuring(
                 options, notes = _tuned_engine(encoded, held, config, engine_trials, shown)
                 config = with_options(config, options)
                 evaluation = replace(evaluation, options=options, notes=notes)
-                engine = learn(encoded.items, held.train, config, encoded.encoders, None, shown)
+                engine = learn_from(held, encoded, config, shown)
                 comparer = Comparer(encoded.items, held, config, baseline or ENGINE, photos)
                 comparisons = tuple(measure_holdout(engine, comparer, shown, trials=trials))
                 evaluation = replace(evaluation, comparisons=comparisons, training=training_curves(engine))
@@ -177,6 +180,30 @@ def measuring(
         return evaluation.as_dict()
 
     return measure
+
+
+def learn_from(held: Holdout, encoded: Encoded, config: ShopConfig, progress: Progress | None = None) -> Engine:
+    """An engine that has learned from the training part of a holdout.
+
+    It learns its order from a replay of the last training days, as a build does. Under "random"
+    that would be another task than the one it is asked: sessions of shoppers of whom little is
+    known, instead of one request with all that is left of a shopper. So there it learns its order
+    from the validation part, of which its stages have seen nothing, and on which others are tuned.
+
+    Parameters
+    ----------
+    held : Holdout
+    encoded : Encoded
+        The shop's items with their vectors.
+    config : ShopConfig
+    progress : Progress, optional
+    """
+    if held.protocol != "random" or held.validation is None:
+        return learn(encoded.items, held.train, config, encoded.encoders, None, progress)
+    shown = progress or Silent()
+    with shown.step("Fitting candidate sources"):
+        stages = fit_stages(encoded.items, held.train, config, encoded.encoders)
+    return fit_ranker(stages, rows_of(stages, held.validation.parts["Recommendations"], config), config, shown)
 
 
 def measure_holdout(
@@ -250,6 +277,8 @@ def _tuned_engine(
         return {}, ()
     if inner is None or not inner.parts:
         return {}, (f"{ranker} is not tuned: no part is held out before the test to tune on.",)
+    if held.protocol == "random":
+        return {}, (f"{ranker} is not tuned: it learns its order from the part that it would be tuned on.",)
     if not unfitted_ranker(config).space:
         return {}, (f"{ranker} is not tuned: it declares no space of options to try.",)
     parts = list(inner.parts.values())
