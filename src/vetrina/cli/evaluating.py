@@ -179,10 +179,11 @@ def _export(shop: Path | None, folder: Path, quiet: bool, as_json: bool) -> None
         typer.echo(one_line(f"{place}: {count:,} requests, what is right for them, and Vetrina’s answers."))
     typer.echo("They hold what shoppers typed, and pseudonyms: keep them as you keep the log, and delete them after.")
     place = next(iter(written))
+    (truth,) = place.glob("*truth.csv")
     typer.echo(
         one_line(
             f"Next: let your engine answer {place / 'requests.csv'} as present.csv (request, item, rank), then: "
-            f"vetrina evaluate --truth {place / 'truth.csv'} --run {place / 'vetrina.csv'} --run present.csv"
+            f"vetrina evaluate --truth {truth} --run {place / 'vetrina.csv'} --run present.csv"
         )
     )
 

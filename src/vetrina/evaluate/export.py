@@ -41,10 +41,11 @@ def export_test(shop: Shop, folder: Path, progress: Progress | None = None) -> d
     ``requests.csv``
         request, time (UTC), shopper (the pseudonym), query.
     ``truth.csv``
-        request, item, gain, and where they are known shopper and segment.
+        request, item, gain, and where they are known shopper and segment. ``simulated-truth.csv`` where
+        the shoppers are simulated.
     ``vetrina.csv``
-        request, item, rank: what Vetrina answers, having learned from what was before (graded queries:
-        from the grades of the others).
+        request, item, rank: what Vetrina answers, having learned from what was before; to graded queries
+        what it answers in one cross-validation, of which its tables show three.
 
     Parameters
     ----------
@@ -64,6 +65,8 @@ def export_test(shop: Shop, folder: Path, progress: Progress | None = None) -> d
         When the shop has nothing that could be asked.
     """
     shown = progress or Silent()
+    # Its name is the title of every table that is made of it.
+    truth_file = "simulated-truth.csv" if shop.config.shop.simulated else "truth.csv"
     written: dict[Path, int] = {}
 
     def measure_(canonical: Canonical, encoded: Encoded, judged: Replay | None, config: ShopConfig) -> dict[str, Any]:
@@ -74,10 +77,10 @@ def export_test(shop: Shop, folder: Path, progress: Progress | None = None) -> d
             for name, lists in parts.items():
                 test, place = held.parts[name], folder / _FOLDERS[name]
                 segment = _segments(test, held.train, Gains(**config.rank.gains))
-                written[place] = _write(place, test, lists, items, held.observed.shoppers, segment)
+                written[place] = _write(place, test, lists, items, held.observed.shoppers, segment, truth_file)
         if judged is not None:
             lists = answer_judged(encoded, log, judged, config, shown)
-            written[folder / _GRADED] = _write(folder / _GRADED, judged, lists, items, (), {})
+            written[folder / _GRADED] = _write(folder / _GRADED, judged, lists, items, (), {}, "truth.csv")
         return {}
 
     shop.measure(measure_, progress)
@@ -106,7 +109,13 @@ def _answered(held: Holdout, encoded: Encoded, config: ShopConfig, shown: Progre
 
 
 def _write(
-    folder: Path, test: Replay, lists: ItemList, items: Items, shoppers: Sequence[str], segment: Mapping[int, str]
+    folder: Path,
+    test: Replay,
+    lists: ItemList,
+    items: Items,
+    shoppers: Sequence[str],
+    segment: Mapping[int, str],
+    truth_file: str,
 ) -> int:
     """Write the three files; return how many requests they hold."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -133,7 +142,7 @@ def _write(
         }
     )
     known = [column.name for column in right if column.null_count() < len(column)]
-    right.select(known).write_csv(folder / "truth.csv")
+    right.select(known).write_csv(folder / truth_file)
     rank = np.arange(len(lists.item)) - np.repeat(lists.offsets[:-1], lists.sizes) + 1
     ours = pl.DataFrame({"request": name[lists.row], "item": ids[lists.item], "rank": rank})
     ours.write_csv(folder / "vetrina.csv")
