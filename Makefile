@@ -93,8 +93,8 @@ bench: $(VENV)/bench.stamp ## Speed and memory, one script each in benchmarks/ (
 
 # The peers have environments of their own in build/peers, made on the first run.
 quality: $(VENV)/dev.stamp ## Quality on real data: floors, and the peers in the same run (QUICK=1: peers alone, briefly)
-	$(if $(QUICK),,$(BIN)/pytest -m quality $(PYTEST_ARGS))
-	PYTHONPATH=benchmarks $(BIN)/python -m peers $(if $(QUICK),--quick) $(PEERS_ARGS)
+	$(if $(filter-out 0,$(QUICK)),,$(BIN)/pytest -m quality $(PYTEST_ARGS))
+	PYTHONPATH=benchmarks $(BIN)/python -m peers $(if $(filter-out 0,$(QUICK)),--quick) $(PEERS_ARGS)
 
 # --- upkeep -----------------------------------------------------------------
 

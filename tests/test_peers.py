@@ -12,6 +12,7 @@ from textwrap import dedent
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pytest
 
@@ -59,6 +60,12 @@ def planted(seed: int) -> Task:
 
     one = Round(part(14 * DAY, 16 * DAY), part(16 * DAY, 18 * DAY))
     return Task("planted", "Planted", "recommend", items, [one], {"purchase": 1.0})
+
+
+def parities(task: Task, name: str) -> npt.NDArray[np.int64]:
+    """Whether who asks buys even items (0) or odd ones (1)."""
+    part = task.rounds[0].final
+    return np.array([int(part.train.shoppers[one].removeprefix("u")) % 2 for one in part.asked[name].shopper])
 
 
 SOUND = """
@@ -110,8 +117,7 @@ def test_a_sound_library_finds_what_was_planted(task: Task, ask: Ask) -> None:
         lists = answer.lists[name]
         assert lists.sizes.tolist() == [10] * len(replay.requests)
         # Those who buy even items are given even ones, and new ones where new ones are asked for.
-        parity = [int(one.split("u")[1]) % 2 for one in np.array(task.rounds[0].final.train.shoppers)[replay.shopper]]
-        assert (lists.item.reshape(-1, 10)[:, :4] % 2 == np.array(parity)[:, None]).all()
+        assert (lists.item.reshape(-1, 10)[:, :4] % 2 == parities(task, name)[:, None]).all()
     assert all(
         options == ["shift 0, damp 0.0"] or options[0].startswith("shift 0") for options in answer.options.values()
     )
@@ -169,6 +175,17 @@ def test_search_is_answered_inside_its_pool(task: Task, ask: Ask) -> None:
     assert answer.lists["Whole"].list_of(0).tolist() == list(range(39, 29, -1))
     pool, whole = tables(searching, [answer])
     assert pool.n == whole.n == 4
+
+
+def test_the_example_of_the_docs_goes_through(task: Task, ask: Ask) -> None:
+    page = Path(__file__).parent.parent / "docs/how-to/compare-with-peers.md"
+    (block,) = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    head, _, source = block.partition('# ///\n"""')
+    assert "dependencies = [" in head
+    (answer,), failures = ask('"""' + source)
+    assert failures == []
+    assert answer.trials == 4
+    assert (answer.lists["New"].item.reshape(-1, 10)[:, :4] % 2 == parities(task, "New")[:, None]).all()
 
 
 # --- the budget, and what may be seen -------------------------------------------
@@ -450,7 +467,5 @@ def test_our_engine_goes_through_the_same_door(task: Task, tmp_path: Path) -> No
     assert failed == []
     ours = next(one for one in answers if one.system == "Vetrina")
     assert {"own frequency", "popularity", "popularity, last days"} < {one.system for one in answers}
-    replay = task.rounds[0].final.asked["New"]
-    parity = [int(one.split("u")[1]) % 2 for one in np.array(task.rounds[0].final.train.shoppers)[replay.shopper]]
-    first = np.array([ours.lists["New"].list_of(row)[0] for row in range(len(replay.requests))])
-    assert (first % 2 == np.array(parity)).mean() > 0.9
+    first = ours.lists["New"].item[ours.lists["New"].offsets[:-1]]
+    assert (first % 2 == parities(task, "New")).mean() > 0.9
