@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from vetrina.core import EventKind, EventLog
 from vetrina.evaluate.impressions import Impressions
+from vetrina.evaluate.segments import common, folded
 from vetrina.evaluate.significance import bootstrap
 from vetrina.evaluate.tables import Row, Table
 
@@ -95,16 +96,13 @@ def rates(log: EventLog, title: str, simulated: bool = False, *, resamples: int 
 def _folded(log: EventLog) -> Ints:
     """A code for each query, the same where only case and spaces differ."""
     codes: dict[str, int] = {}
-    return np.array([codes.setdefault(" ".join(text.casefold().split()), len(codes)) for text in log.queries] or [-1])
+    return np.array([codes.setdefault(folded(text), len(codes)) for text in log.queries] or [-1])
 
 
 def _head(log: EventLog, shown: Impressions) -> Mask:
     """Which lists are of head queries: the commonest, as many as make half of the searches (ties all)."""
     query = np.where(shown.query >= 0, _folded(log)[shown.query], -1)
-    counts = np.bincount(query[query >= 0], minlength=1)
-    falling = np.sort(counts)[::-1]
-    half = int(np.searchsorted(np.cumsum(falling), counts.sum() / 2))
-    return np.asarray((query >= 0) & (counts[query] >= falling[half]))
+    return np.asarray((query >= 0) & common(np.bincount(query[query >= 0], minlength=1))[query])
 
 
 def _parts(log: EventLog, shown: Impressions) -> Iterator[tuple[str, Mask]]:

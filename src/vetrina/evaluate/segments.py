@@ -16,7 +16,7 @@ import numpy.typing as npt
 from vetrina.core import EventLog, Truth
 from vetrina.engine import Gains, Replay
 
-__all__ = ["common", "searches", "segments_of"]
+__all__ = ["common", "folded", "searches", "segments_of"]
 
 Mask = npt.NDArray[np.bool_]
 
@@ -67,7 +67,7 @@ def segments_of(test: Replay, train: EventLog, gains: Gains) -> dict[str, Truth]
 
 
 def _by_query(test: Replay, train: EventLog) -> Mapping[str, Mask]:
-    asked = [_folded(query.text) for query in test.requests.queries]
+    asked = [folded(query.text) for query in test.requests.queries]
     worded = np.array([bool(text) for text in asked], dtype=bool)
     if not worded.any():
         return {}
@@ -92,7 +92,7 @@ def searches(log: EventLog) -> Counter[str]:
     codes, times = np.unique(np.unique(keys, axis=0)[:, 0], return_counts=True)
     counts: Counter[str] = Counter()
     for code, n in zip(codes.tolist(), times.tolist(), strict=True):
-        counts[_folded(log.queries[code])] += n
+        counts[folded(log.queries[code])] += n
     return counts
 
 
@@ -112,6 +112,6 @@ def common(counts: npt.NDArray[np.integer]) -> Mask:
     return is_common
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
     """The same for queries that differ in case and spaces alone."""
     return " ".join(text.casefold().split())
