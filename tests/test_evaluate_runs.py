@@ -307,6 +307,15 @@ def test_runs_side_by_side_with_leads_segments_and_shoppers(write: Write) -> Non
     assert any(note.startswith("judged among the first 10: perfect 100%, present 100%") for note in table.notes)
 
 
+def test_of_many_segments_the_largest_are_shown_and_the_others_counted(write: Write) -> None:
+    rows = [f"q{n},a,1,s{n if n < 30 else 30}" for n in range(40)]
+    truth = read_truth(write("t.csv", "\n".join(["request,item,gain,segment", *rows])))
+    (comparison,) = evaluate_runs([read_run(write("x.csv", "request,item,rank\nq1,a,1\n"))], truth).comparisons
+    assert len(comparison.segments) == 20
+    assert (comparison.segments[0].title, comparison.segments[0].n) == ("s30", 10)
+    assert "t.csv: of 31 segments the 20 largest are shown apart" in comparison.table.notes
+
+
 def test_the_command(write: Write, vetrina: Vetrina) -> None:
     run, truth = write("present.csv", RUN), write("truth.csv", TRUTH)
     done = vetrina("evaluate", "--run", run, "--truth", truth, "--k", "1")

@@ -133,7 +133,7 @@ def check_log(encoded: Encoded, log: EventLog, config: ShopConfig, progress: Pro
         engine = fit_stages(encoded.items, log, config, encoded.encoders)
     asked = engine.encode_queries(_asked(log, config))
     lists = engine.candidates(asked)
-    found = [_windows(log, config)]
+    found = [_windows(log, asked, config)]
     parts = list(_parts(engine))
     with shown.step("Checking what components learn from", len(parts)) as step:
         for name, component in parts:
@@ -191,21 +191,23 @@ def _difference(got: Answers, wanted: Answers) -> str:
 # --- the checks -----------------------------------------------------------------
 
 
-def _windows(log: EventLog, config: ShopConfig) -> Finding:
+def _windows(log: EventLog, asked: Requests, config: ShopConfig) -> Finding:
     """A window ends before its request."""
     replay = requests_from_log(
         log, int(log.time[0]), int(log.time[-1]) + 1, window_size=config.rank.window, gains=Gains(**config.rank.gains)
     )
-    windows = replay.requests.windows
-    late = windows.time >= replay.requests.now[windows.row]
-    if late.any():
-        many = len(np.unique(windows.row[late]))
-        words = (
-            f"{many:,} of {len(windows):,} windows hold events at or after the time of their request: what was chosen "
-            "is among what is known. Cut windows strictly before the request."
-        )
-        return Finding("windows", "", True, words)
-    return Finding("windows", "", False, f"none of {len(windows):,} windows holds anything at or after its request")
+    n = wrong = 0
+    for requests in (replay.requests, asked):
+        windows = requests.windows
+        n += len(windows)
+        wrong += len(np.unique(windows.row[windows.time >= requests.now[windows.row]]))
+    if not wrong:
+        return Finding("windows", "", False, f"none of {n:,} windows holds anything at or after its request")
+    words = (
+        f"{wrong:,} of {n:,} windows hold events at or after the time of their request: what was chosen is among what "
+        "is known. Cut windows strictly before the request"
+    )
+    return Finding("windows", "", True, words)
 
 
 def _learns(name: str, component: Any, items: Items, log: EventLog, requests: Requests, lists: ItemList) -> Finding:

@@ -50,6 +50,9 @@ _MEANINGS: dict[str, tuple[str, ...]] = {
 #: With more bad rows than this, it is not a matter of single rows.
 _MAX_BAD_SHARE = 0.2
 
+#: So many segments are shown apart, the largest first.
+_MOST_SEGMENTS = 20
+
 
 @dataclass(frozen=True)
 class Run:
@@ -375,10 +378,13 @@ def evaluate_runs(runs: Sequence[Run], truth: RunTruth, k: int = K, baseline: st
     shopper = _shoppers(truth)
     main = compare(truth.name, scores, shopper, reference)
     segments = []
-    for segment, rows in _segments(truth).items():
+    every = _segments(truth)
+    for segment, rows in list(every.items())[:_MOST_SEGMENTS]:
         parts = {name: _only(one, rows) for name, one in scores.items()}
         if len(next(iter(parts.values())).requests):
-            segments.append(compare(segment, parts, shopper, reference))
+            segments.append(compare(segment, parts, shopper, reference, resamples=2_000))
+    if len(every) > _MOST_SEGMENTS:
+        notes.append(f"{truth.name}: of {len(every):,} segments the {_MOST_SEGMENTS} largest are shown apart")
     curves = {name: precision_recall(one, right) for name, one in lists.items()}
     return Evaluation((Comparison(replace(main, notes=tuple(notes)), tuple(segments), precision_recall=curves),))
 
