@@ -19,9 +19,9 @@ Sources: B. Efron and R. Tibshirani, An Introduction to the Bootstrap (1993);
 C. Field and A. Welsh, Bootstrapping clustered data (JRSS B 2007); T.
 Hesterberg, What Teachers Should Know about the Bootstrap (American Statistician
 2015), for the expansion; L. Kish, Survey Sampling (1965), for the effective
-number; T. Sakai,
-Evaluating evaluation metrics based on the bootstrap (SIGIR 2006); N. Chamandy
-et al., Estimating Uncertainty for Massive Data Streams (2012), for Poisson weights.
+number; T. Sakai, Evaluating evaluation metrics based on the bootstrap (SIGIR
+2006); N. Chamandy et al., Estimating Uncertainty for Massive Data Streams
+(2012), for Poisson weights.
 """
 
 from __future__ import annotations
@@ -177,12 +177,12 @@ def bootstrap(
     n_clusters = len(counts)
     if n_clusters < 2:
         return [Interval(float(mean), *(float("nan"),) * 2, n, n_clusters, float("nan")) for mean in means]
-    # Centred, so that 32 bits are enough for the sums.
-    centred = np.column_stack([sums - counts[:, None] * means, counts])
+    exact = n_clusters * resamples <= _EXACT_DRAWS
+    centred: npt.NDArray[np.floating] = np.column_stack([sums - counts[:, None] * means, counts])
+    if not exact:
+        centred = centred.astype(np.float32)  # enough for the sums, since they are centred
     generator = np.random.default_rng(rng)
-    drawn = np.vstack(
-        [weights @ centred.astype(weights.dtype) for weights in _weights(n_clusters, resamples, generator)]
-    )
+    drawn = np.vstack([weights @ centred for weights in _weights(n_clusters, resamples, exact, generator)])
     moves = drawn[:, :-1].astype(np.float64) / np.maximum(drawn[:, -1:], 1)
     expansion = _Expansion(float(counts.sum() ** 2 / (counts**2).sum()))
     tail = expansion.tail((1 - level) / 2)
@@ -275,10 +275,9 @@ def _by_cluster(values: npt.NDArray[np.floating], clusters: npt.NDArray[np.integ
     return sums, counts
 
 
-def _weights(n: int, resamples: int, rng: np.random.Generator) -> Iterator[npt.NDArray[np.floating]]:
-    """How often each cluster is drawn, in chunks of shape (some resamples, n)."""
+def _weights(n: int, resamples: int, exact: bool, rng: np.random.Generator) -> Iterator[npt.NDArray[np.floating]]:
+    """How often each cluster is drawn, in chunks of shape (some resamples, n): exactly in 64 bits, or Poisson in 32."""
     step = max(1, _CHUNK // n)
-    exact = n * resamples <= _EXACT_DRAWS
     for start in range(0, resamples, step):
         rows = min(step, resamples - start)
         if exact:
