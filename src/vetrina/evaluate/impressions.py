@@ -57,26 +57,31 @@ class Impressions:
     @classmethod
     def of(cls, log: EventLog) -> Impressions:
         """All lists of a log. Impressions that name no request, or no item of the catalogue, are not among the rows."""
+        impression, on_item = log.kind == EventKind.impression, log.item >= 0
         coded = np.flatnonzero(log.request >= 0)
         pair = log.request[coded].astype(np.int64) * (len(log.shoppers) + 1) + log.shopper[coded] + 1
-        listed = np.isin(pair, pair[log.kind[coded] == EventKind.impression])  # a basket shows nothing
-        coded = coded[listed]
         # Rows are in order of time, so the first of each list tells when it was asked for.
-        _, first, number = np.unique(pair[listed], return_index=True, return_inverse=True)
+        _, first, number = np.unique(pair, return_index=True, return_inverse=True)
+        shows = np.bincount(number, impression[coded]) > 0  # a basket does not
+        first = coded[first[shows]]
         list_ = np.full(len(log), -1, dtype=np.int64)
-        list_[coded] = number
-        key = np.where((list_ >= 0) & (log.item >= 0), list_ * (int(log.item.max(initial=0)) + 1) + log.item, -1)
-        sent = np.flatnonzero((list_ >= 0) & (log.kind == EventKind.impression))
-        named = sent[key[sent] >= 0]
-        rows = named[np.unique(key[named], return_index=True)[1]]
+        list_[coded] = np.where(shows, np.cumsum(shows) - 1, -1)[number]
+        key = np.where((list_ >= 0) & on_item, list_ * (int(log.item.max(initial=0)) + 1) + log.item, -1)
+        sent = np.flatnonzero((list_ >= 0) & impression)
+        rows = sent[on_item[sent]]
+        distinct, once = np.unique(key[rows], return_index=True)
+        rows = rows[once]
         query = np.full(len(first), -1, dtype=np.int32)
-        worded = coded[log.query[coded] >= 0][::-1]
+        worded = np.flatnonzero((list_ >= 0) & (log.query >= 0))[::-1]
         query[list_[worded]] = log.query[worded]  # the last writer wins, so the first words stand
-        became, loose = {}, {EventKind.impression: int(_on_item(log, EventKind.impression, list_ < 0).sum())}
+        became, loose = {}, {EventKind.impression: int((impression & on_item & (list_ < 0)).sum())}
         for kind in (EventKind.click, EventKind.cart, EventKind.purchase):
-            keys = key[_on_item(log, kind)]
-            became[kind] = np.isin(key[rows], keys)
-            loose[kind] = int((~np.isin(keys, key[rows])).sum())
+            keys = key[(log.kind == kind) & on_item]
+            place = np.searchsorted(distinct, keys)
+            met = np.append(distinct, -2)[place] == keys  # the last is for keys beyond all
+            became[kind] = np.zeros(len(rows), dtype=bool)
+            became[kind][place[met]] = True
+            loose[kind] = int((~met).sum())
         return cls(
             row=list_[rows],
             item=log.item[rows],
@@ -85,8 +90,8 @@ class Impressions:
             clicked=became[EventKind.click],
             carted=became[EventKind.cart],
             bought=became[EventKind.purchase],
-            asked=log.time[coded[first]],
-            shopper=log.shopper[coded[first]],
+            asked=log.time[first],
+            shopper=log.shopper[first],
             query=query,
             whole=_whole(list_[sent], list_[rows], log.position[rows], len(first)),
             loose=loose,
@@ -122,15 +127,10 @@ class Impressions:
         return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
 
-def _on_item(log: EventLog, kind: EventKind, where: Mask | None = None) -> Mask:
-    found: Mask = (log.kind == kind) & (log.item >= 0)
-    return found if where is None else found & where
-
-
 def _whole(sent: Ints, row: Ints, position: npt.NDArray[np.int32], n_lists: int) -> Mask:
     """Lists of which every impression is a row, and whose positions are 1 to as many as there are."""
     size = np.bincount(row, minlength=n_lists)
     inside = (position >= 1) & (position <= size[row])
-    places = np.unique(np.column_stack([row[inside], position[inside]]), axis=0)[:, 0]
-    filled = np.bincount(places, minlength=n_lists)
+    span = int(size.max(initial=0)) + 1
+    filled = np.bincount(np.unique(row[inside] * span + position[inside]) // span, minlength=n_lists)
     return np.asarray((np.bincount(sent, minlength=n_lists) == size) & (filled == size))
