@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy.stats import t, ttest_1samp
 
 from vetrina.core.errors import ConfigError, DataError
 from vetrina.evaluate import bootstrap, bootstrap_difference, bootstrap_mean, holm, significance
@@ -94,9 +95,17 @@ def test_a_few_shoppers_are_few() -> None:
     many = bootstrap_mean(values, np.arange(109) % 10)
     uneven = bootstrap_mean(values, clusters)
     assert uneven.high - uneven.low > 3 * (many.high - many.low)
-    # Of four equal shoppers Student's interval is the standard error times 3.18; plain percentiles give less than 1.7.
-    four = bootstrap_mean(np.array([0.1, 0.2, 0.3, 0.4]))
-    assert (four.high - four.low) / 2 > 2 * np.std([0.1, 0.2, 0.3, 0.4], ddof=1) / 2
+
+
+@pytest.mark.parametrize("n", [8, 20])
+def test_of_normal_values_the_interval_is_students(n: int) -> None:
+    values = np.random.default_rng(n).normal(size=(n, 200))
+    found = bootstrap(values, resamples=20_000)
+    halves = [(one.high - one.low) / 2 for one in found]
+    student = t.ppf(0.975, n - 1) * values.std(axis=0, ddof=1) / np.sqrt(n)
+    # Without the expansion it would be 0.93 of it for 20, and 0.77 for 8, whose sums are not quite normal.
+    assert np.mean(halves / student) == pytest.approx(1, abs=0.01 if n == 20 else 0.04)
+    assert np.abs(np.array([one.p_value for one in found]) - ttest_1samp(values, 0).pvalue).mean() < 0.02
 
 
 def test_p_value_is_uniform_when_there_is_no_difference_on_simulated_data() -> None:
