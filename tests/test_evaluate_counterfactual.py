@@ -310,6 +310,10 @@ def test_a_log_without_random_order_has_nothing_to_estimate_from() -> None:
     made = simulated(0, shuffled=0.0)
     _, shown = logged(made)
     assert len(shown.row) == 0
+    with pytest.raises(NoSupport, match="nothing can be estimated"):
+        estimate_order(shown, shown.places(np.zeros(0)))
+    with pytest.raises(DataError, match=r"place: one for each of 0 impressions.*\(3,\)"):
+        estimate_order(shown, np.arange(3))
 
 
 # --- an engine --------------------------------------------------------------------

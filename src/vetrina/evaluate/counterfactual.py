@@ -281,6 +281,8 @@ class _Decisions(NamedTuple):
 
 
 def _decisions(shown: Impressions, place: Ints, k: int) -> _Decisions:
+    if place.shape != shown.row.shape:
+        raise DataError(f"place: one for each of {len(shown.row):,} impressions is needed. Got shape {place.shape}.")
     reward, propensity = shown.clicked.astype(np.float64), shown.propensity.astype(np.float64)
     target = (place == shown.position).astype(np.float64)
     columns = (reward, propensity, target, *_predict(shown, place))
@@ -295,7 +297,7 @@ def _predict(shown: Impressions, place: Ints) -> tuple[Floats, Floats]:
     """(chance of a click of every row, and of what the new order would put there), by the lists of other shoppers."""
     predicted, expected = np.zeros(len(place)), np.zeros(len(place))
     fold = shown.cluster % _FOLDS
-    size = int(max(shown.position.max(), place.max())) + 1
+    size = int(max(shown.position.max(initial=0), place.max(initial=0))) + 1
     for number in range(_FOLDS):
         learned, told = fold != number, fold == number
         ctr = float(shown.clicked[learned].mean()) if learned.any() else 0.0
