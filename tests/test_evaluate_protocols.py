@@ -309,6 +309,9 @@ def test_items_of_which_nothing_is_known() -> None:
     cold = set(range(10)) - set(held.train.item.tolist())
     assert 1 <= len(cold) <= 4
     assert {item for *_, right in asked(held) for item in right} == cold
+    alone, every = held.parts["New products alone"], held.parts["Recommendations"]
+    assert described(alone) == described(every)
+    assert all(set(query.exclude) == set(range(10)) - cold for query in alone.requests.queries)
     assert held.validation is not None
     colder = {item for *_, right in asked(held.validation) for item in right}
     assert colder

@@ -65,12 +65,13 @@ _FOR_RECOMMENDATION = (
 )
 _RIVALS = (
     (_FOR_SEARCH, ("Searches",)),
-    (_FOR_RECOMMENDATION, ("Recommendations", "New products")),
+    (_FOR_RECOMMENDATION, ("Recommendations", "New products", "New products alone")),
 )
 _TITLES = {
     "Searches": "searches",
     "Recommendations": "recommendations, all products",
     "New products": "recommendations, products new to the shopper",
+    "New products alone": "recommendations, among new products alone",
 }
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from vetrina.core import DAY, EventLog
+from vetrina.core import DAY, EventLog, Query
 from vetrina.core.errors import ConfigError, DataError, nearest
 from vetrina.engine import Gains, Replay, ShopConfig, cut_of, requests_at, requests_from_log
 
@@ -82,7 +82,8 @@ class Holdout:
         What counts are kept of: they are read at the time of each request, so the future in it is not seen.
     parts : dict of str to Replay
         What is asked, by table: "Searches", "Recommendations", "New products" (those whose shopper
-        had not bought them before); only those with a right answer.
+        had not bought them before), "New products alone" (nothing of which an event is known is shown);
+        only those with a right answer.
     validation : Holdout or None
         The same done once more inside ``train``, for tuning; None where it leaves nothing to ask.
     """
@@ -221,6 +222,12 @@ def _cold_items(log: EventLog, config: ShopConfig, cut: int, seed: int) -> Holdo
     # Nobody has bought them yet: all of them are new to the shopper.
     parts = {name: cold(one) for name, one in _asked(log, cut, config).items() if name != "New products"}
     parts = {name: one.take(np.flatnonzero(one.truth.n_relevant)) for name, one in parts.items()}
+    if "Recommendations" in parts:
+        # Beside what is known to sell a new product is hardly ever shown. Among those of which nothing is known?
+        every = parts["Recommendations"]
+        alone = Query(exclude=tuple(np.unique(observed.item[observed.item >= 0]).tolist()))
+        requests = replace(every.requests, queries=[alone] * len(every.requests))
+        parts["New products alone"] = every._replace(requests=requests)
     words = f"{_last_days(log, cut)}, {_SHARE:.0%} of the products as if new"
     return Holdout("cold-items", words, observed.before(cut), observed, _worth_asking(parts))
 
