@@ -8,6 +8,7 @@ import selectors
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,8 @@ class Peer:
         """End the process and what it started."""
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
-                stream.close()
+                with suppress(OSError):  # what was not sent to a process that is dead
+                    stream.close()
         if self.alive:
             try:
                 self._process.wait(1)

@@ -171,8 +171,11 @@ def ask_all(
         )
         return done
 
-    with ThreadPoolExecutor(budget.at_once) as pool:
+    pool = ThreadPoolExecutor(budget.at_once)
+    try:
         results = list(pool.map(lambda pair: one(*pair), wanted))
+    finally:
+        pool.shutdown(cancel_futures=True)  # whoever interrupts does not wait for all the others
     return (
         [result for result in results if isinstance(result, Answer)],
         [result for result in results if isinstance(result, Failure)],
