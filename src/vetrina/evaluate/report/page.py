@@ -388,7 +388,8 @@ def _reliability(one: Calibration) -> View:
         f"{one.base_log_loss:.4f}; Brier score {one.brier:.4f}; expected calibration error {one.error:.4f}; "
         f"{one.n:,} predictions"
     )
-    caption = f"{one.what} Dots on the dashed line came true as often as was said. {scores}."
+    what = f"{one.what[:1].upper()}{one.what[1:].rstrip('.')}."
+    caption = f"{what} Dots on the dashed line came true as often as was said. {scores}."
     return {
         "title": f"Calibration of {one.system}",
         "chart": charts.reliability(one, f"{said} The figures are in the table below it."),

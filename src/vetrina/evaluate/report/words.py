@@ -196,16 +196,7 @@ def p_value_text(value: float) -> str:
     return p_text(value).replace("<", "< ")
 
 
-_NAMES = {
-    "ndcg": "NDCG",
-    "mrr": "MRR",
-    "map": "MAP",
-    "f1": "F1",
-    "auc": "AUC",
-    "ctr": "CTR",
-    "cvr": "CVR",
-    "gini": "Gini",
-}
+_NAMES = {name.lower(): name for name in ("NDCG", "MRR", "MAP", "F1", "AUC", "CTR", "CVR", "IPS", "SNIPS")}
 
 
 def metric_name(metric: str) -> str:
@@ -239,7 +230,7 @@ _WORDS = {
     "diversity": "How unlike the products of one list are: 1 minus the mean cosine of any two.",
     "popularity_lift": "How much more popular what is shown is than what was chosen; 0.5 is by half.",
     "ips": "What was clicked where the log shows what this ranking would show, weighted by how unlikely that was.",
-    "snips": "The same, divided by the mean weight, which steadies it.",
+    "snips": "As IPS, divided by the mean weight, which steadies it.",
     "doubly_robust": "A prediction for every place, corrected by what was clicked where the log shows the same.",
     "ctr": "Click-through rate: the share of what was shown that was clicked.",
     "cart_rate": "The share of what was clicked that was put into the cart.",
