@@ -49,12 +49,13 @@ def read_judgements(
     table = read_table(root / file, list(columns))
     frame = table.frame.with_columns(clean(column) for column in columns)
     frame = frame.with_columns(__grade=numbers(frame[grade]))
+    once = [name for name in (query, item, rater) if name]
     rules = [
         (pl.col(query).is_null(), query, "the judgement has no query"),
         (pl.col(item).is_null(), item, "the judgement has no item"),
         (pl.col("__grade").is_null() | ~(pl.col("__grade") >= 0), grade, "not a grade of 0 or more"),
         (~pl.col(item).is_in(items.implode()), item, "no such item in the catalogue"),
-        (~pl.struct(query, item, *([rater] if rater else [])).is_first_distinct(), item, "judged in an earlier row; the first is kept"),
+        (~pl.struct(once).is_first_distinct(), item, "judged in an earlier row; the first is kept"),
     ]
     aside = [table.quarantine]
     for test, column, reason in rules:
