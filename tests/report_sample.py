@@ -106,7 +106,12 @@ def _example(query: str | None, ours: float, theirs: float, photos: Sequence[Pat
         titles = ("Red dress", "A title that is far longer than any other and says of cotton and of the sea",
                   HOSTILE, "Bag", "红色连衣裙", "Hat", "")  # fmt: skip
         return tuple(
-            Shown(f"i{place}", titles[(place + turn) % 7], photos[(place + turn) % 7], 3.0 if place == right else 0.0)
+            Shown(
+                f"i{place}",
+                titles[(place + turn) % 7],
+                photos[(place + turn) % 7],
+                {right: 3.0, 3: float("nan")}.get(place, 0.0),
+            )
             for place in range(5)
         )
 

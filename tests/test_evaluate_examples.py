@@ -81,6 +81,9 @@ def test_the_first_places_are_shown_and_what_was_right_is_marked(tmp_path: Path)
     assert [shown.gain for shown in one.their_list] == [0] * 5  # it is the sixth
     assert one.our_list[1].photo == tmp_path / "photos" / "7.jpg"
     assert one.their_list[4].photo is None
+    # Where people judged, what they did not judge is not said to be wrong.
+    (graded,) = examples([1], [5], ["shoes"], graded=True)
+    assert [str(shown.gain) for shown in graded.our_list] == ["nan", "3.0", "nan", "nan", "nan"]
     assert all(shown.photo is None for one in examples([1], [5], [""]) for shown in one.our_list)
 
 

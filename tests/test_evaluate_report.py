@@ -146,6 +146,7 @@ def test_what_was_not_measured_is_left_out(tmp_path: Path) -> None:
 
 def test_nobody_is_named(written: tuple[Evaluation, Page]) -> None:
     assert "A search" in written[1].text
+    assert "not judged" in written[1].text
     assert "fewer than three shoppers" in written[1].text
 
 

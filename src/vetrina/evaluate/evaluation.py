@@ -91,7 +91,7 @@ class Shown:
     photo : Path or None
         A readable photo of it.
     gain : float
-        How right it was; 0 where it was not.
+        How right it was; 0 where it was not, NaN where nobody judged it.
     """
 
     item: str

@@ -107,7 +107,9 @@ def measure_judged(
         # Of the first division: queries that were chosen to be graded tell of nobody, and may all be quoted.
         ours, theirs = (values[name][system][0] for system in (ENGINE, "BM25"))
         pair = measure(ours, judged.truth, K, SHOWN), measure(theirs, judged.truth, K, SHOWN)
-        examples.append(examples_of(ours, theirs, pair, judged, encoded.items, rival="BM25", photos=photos))
+        examples.append(
+            examples_of(ours, theirs, pair, judged, encoded.items, rival="BM25", photos=photos, graded=True)
+        )
     if raters is not None:
         tables = _beside_raters(tables, raters, judged, encoded.items, values["pool"])
     examples += [()] * (len(tables) - len(examples))

@@ -6,6 +6,7 @@ where some different shoppers typed the same; else it is "a search". Nobody's id
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -52,6 +53,7 @@ def examples_of(
     rival: str,
     photos: Path | None = None,
     quoted: Collection[str] | None = None,
+    graded: bool = False,
 ) -> tuple[Example, ...]:
     """The requests on which the engine is furthest ahead of a rival, and furthest behind.
 
@@ -70,6 +72,8 @@ def examples_of(
     quoted : collection of str, optional
         Queries that may be quoted, see :func:`quotable`; all of them when left out, which is right
         for simulated shoppers and for queries that were chosen to be graded.
+    graded : bool
+        Whether people judged: what the truth does not name was then judged by nobody, and not passed over.
 
     Returns
     -------
@@ -91,7 +95,8 @@ def examples_of(
         request = int(scores[0].requests[place])
         part = slice(int(replay.truth.offsets[request]), int(replay.truth.offsets[request + 1]))
         gains = dict(zip(replay.truth.item[part].tolist(), replay.truth.gain[part].tolist(), strict=True))
-        lists = [_shown(one.list_of(request), gains, items, photos) for one in (ours, theirs)]
+        other = math.nan if graded else 0.0
+        lists = [_shown(one.list_of(request), gains, other, items, photos) for one in (ours, theirs)]
         query = texts[place] if allowed[place] else None
         found.append(Example(query, rival, float(values[0][place]), float(values[1][place]), *lists))
     return tuple(found)
@@ -117,11 +122,11 @@ def _distinct(order: Sequence[int], texts: Sequence[str]) -> list[int]:
 
 
 def _shown(
-    listed: npt.NDArray[np.int32], gains: dict[int, float], items: Items, photos: Path | None
+    listed: npt.NDArray[np.int32], gains: dict[int, float], other: float, items: Items, photos: Path | None
 ) -> tuple[Shown, ...]:
     shown = []
     for item in listed[:_PLACES].tolist():
         name, title, photo = (str(items.table[column][item] or "") for column in ("item", "title", "photo"))
         path = photos / photo if photos is not None and photo else None
-        shown.append(Shown(name, title, path, gains.get(item, 0.0)))
+        shown.append(Shown(name, title, path, gains.get(item, other)))
     return tuple(shown)

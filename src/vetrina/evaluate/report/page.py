@@ -437,7 +437,7 @@ def _examples(table: Table, examples: Sequence[Example], photo: Callable[[Shown]
 
     won = [told(one) for one in examples if one.ours > one.theirs]
     lost = [told(one) for one in examples if one.ours < one.theirs]
-    gains = {item.gain for one in examples for item in (*one.our_list, *one.their_list)} - {0.0}
+    gains = {item.gain for one in examples for item in (*one.our_list, *one.their_list) if item.gain > 0}
     return {
         "metric": words.metric_name(table.metrics[0]),
         "sides": [side for side in (("Won", won), ("Lost", lost)) if side[1]],
@@ -452,5 +452,6 @@ def _shown(place: int, item: Shown, photo: Callable[[Shown], str]) -> View:
         "title": item.title or item.item,
         "photo": photo(item),
         "right": item.gain > 0,
+        "judged": not math.isnan(item.gain),
         "gain": f"{item.gain:g}",
     }
