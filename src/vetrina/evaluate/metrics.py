@@ -223,10 +223,10 @@ class _Rows:
 
 def _parts(lists: ItemList, k: int, step: int, width: int) -> Iterator[tuple[int, int, _Rows, npt.NDArray[np.int32]]]:
     """(start, stop, rows, items) of ``step`` requests at a time: of their first ``k`` places."""
-    rows = _Rows.of(np.empty(0, dtype=np.int64), k, width)
+    every, rows = lists.sizes, _Rows.of(np.empty(0, dtype=np.int64), k, width)
     for start in range(0, len(lists), step):
         stop = min(start + step, len(lists))
-        sizes = np.diff(lists.offsets[start : stop + 1])
+        sizes = every[start:stop]
         if not np.array_equal(sizes, rows.sizes):  # most often each list is as long as the one before
             rows = _Rows.of(sizes, k, width)
         item = lists.item[lists.offsets[start] : lists.offsets[stop]]
