@@ -256,7 +256,7 @@ def compare(
     system    mrr        interval  one’s lead         interval      p
     ------  -----  --------------  ----------  ---------------  -----
     one     0.833  [0.500, 1.000]
-    two     0.500  [0.500, 0.500]      +0.333  [0.000, +0.500]  0.080
+    two     0.500  [0.500, 0.500]      +0.333  [0.000, +0.500]  0.289
     """
     if not systems:
         raise ConfigError("systems: there is nothing to compare; give at least one.")
