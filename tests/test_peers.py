@@ -58,7 +58,7 @@ def planted(seed: int) -> Task:
         every, new = (requests_at(before, cut, until, window_size=100, only_new=new) for new in (False, True))
         return Part(log.before(cut), {"All": every, "New": new})
 
-    one = Round(part(14 * DAY, 16 * DAY), part(16 * DAY, 18 * DAY))
+    one = Round((part(14 * DAY, 16 * DAY),), part(16 * DAY, 18 * DAY))
     return Task("planted", "Planted", "recommend", items, [one], {"purchase": 1.0})
 
 
@@ -158,7 +158,7 @@ def test_search_is_answered_inside_its_pool(task: Task, ask: Ask) -> None:
     asked = Replay(Requests(Windows.empty(2), queries, np.full(2, 2**40)), truth, np.full(2, -1, dtype=np.int32))
     empty = task.rounds[0].final.train.before(0)
     part = Part(empty, {"Pool": asked, "Whole": asked}, asked, frozenset({"Pool"}))
-    searching = Task("search", "Search", "search", task.items, [Round(part, part)] * 2)
+    searching = Task("search", "Search", "search", task.items, [Round((part, part), part)] * 2)
     source = """
         import numpy as np
         SEARCHERS = {"by number": {}}

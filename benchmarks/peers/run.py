@@ -230,28 +230,30 @@ def _tuned(
     options: tuple[Mapping[str, Any], dict[str, Any]],
     spent: _Spent,
 ) -> dict[str, dict[str, Any]]:
-    """The best options for each table, judged on the round's tuning part alone."""
+    """The best options for each table, judged on the round's parts for tuning alone."""
     space, default = options
     if not space:
         return dict.fromkeys(task.tables, default)
-    paths = write_part(task, one.tuning, folder, one.seed)
+    places = [folder.with_name(f"{folder.name}-{number}") for number in range(len(one.tuning))]
+    paths = [write_part(task, part, place, one.seed) for part, place in zip(one.tuning, places, strict=True)]
     failed = 0
 
     def judge(point: Mapping[str, Any]) -> list[float]:
         nonlocal failed
         try:
-            peer.ask("fit", part=folder, model=system, options=dict(point))
-            values = []
-            for name, replay in one.tuning.asked.items():
-                found = _ranked(task, one.tuning, name, peer, paths[name], folder)[0]
-                values.append(measure(found, replay.truth, K, [_METRIC]).mean(f"{_METRIC}@{K}"))
-            return values
+            values: dict[str, list[float]] = {name: [] for name in task.tables}
+            for part, place, asked in zip(one.tuning, places, paths, strict=True):
+                peer.ask("fit", part=place, model=system, options=dict(point))
+                for name, replay in part.asked.items():
+                    found = _ranked(task, part, name, peer, asked[name], place)[0]
+                    values[name] += measure(found, replay.truth, K, [_METRIC]).values[f"{_METRIC}@{K}"].tolist()
+            return [float(np.mean(values[name])) for name in task.tables]
         except PeerFailed:
             if dict(point) == default:
                 raise
             # A corner of the space may be more than a library bears: a bad trial, not the end of it.
             failed += 1
-            return [0.0] * len(one.tuning.asked)
+            return [0.0] * len(task.tables)
 
     began = time.monotonic()
     try:
@@ -262,7 +264,7 @@ def _tuned(
     spent.tuning += time.monotonic() - began
     spent.trials += len(done)
     spent.failed += failed
-    return {name: max(done, key=lambda trial: trial.values[side]).options for side, name in enumerate(one.tuning.asked)}
+    return {name: max(done, key=lambda trial: trial.values[side]).options for side, name in enumerate(task.tables)}
 
 
 def _tested(

@@ -55,9 +55,12 @@ class Part:
 
 @dataclass(frozen=True)
 class Round:
-    """One part to tune on and one to be tested on; a fold, or a division by another seed."""
+    """Parts to tune on and one to be tested on; a fold, or a division by another seed.
 
-    tuning: Part
+    With several parts to tune on a point is worth its mean over the requests of all.
+    """
+
+    tuning: tuple[Part, ...]
     final: Part
     seed: int = 0
 
@@ -129,7 +132,7 @@ def _rounds(held: Sequence[Holdout]) -> list[Round]:
     for seed, one in enumerate(held):
         assert one.validation is not None, "a slice to tune on"
         tuning = Part(one.validation.train, one.validation.parts)
-        rounds.append(Round(tuning, Part(one.train, one.parts), seed))
+        rounds.append(Round((tuning,), Part(one.train, one.parts), seed))
     return rounds
 
 
@@ -169,7 +172,7 @@ def movielens_time(seeds: int) -> Task:
     """The last tenth of the ratings, everybody who gave one, known before or not."""
     items, log = _read("movielens-100k")
     cut, before = (int(log.time[int(len(log) * share)]) for share in (0.9, 0.8))
-    rounds = [Round(_frozen(log.before(cut), before), _frozen(log, cut))]
+    rounds = [Round((_frozen(log.before(cut), before),), _frozen(log, cut))]
     known = np.isin(rounds[0].final.asked["All films"].shopper, log.before(cut).shopper)
     note = (
         f"Frozen at the cut; every rating is a choice; films rated before are left out. Of {len(known)} people "
@@ -220,9 +223,10 @@ def chorus(seeds: int) -> Task:
 
     rounds = []
     for test in range(_FOLDS):
-        tuning = (test + 1) % _FOLDS
         others = [number for number in range(_FOLDS) if number != test]
-        rounds.append(Round(part([one for one in others if one != tuning], tuning), part(others, test)))
+        # A fold alone is too few queries to choose by: each of the others is asked in turn.
+        tuning = tuple(part([one for one in others if one != asked], asked) for asked in others)
+        rounds.append(Round(tuning, part(others, test)))
     note = "Five folds of queries: each is answered by what was learned and tuned on the grades of the others."
     raters = None if dataset.raters is None else (dataset.raters, judged)
     return Task("chorus", "Chorus Electronics, human grades", SEARCH, items, rounds, notes=(note,), raters=raters)

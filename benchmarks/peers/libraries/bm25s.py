@@ -27,8 +27,19 @@ def _text(item, title, attributes):
     return " ".join(parts)
 
 
+# The grades are nothing it learns from, so one index serves all parts; the last is kept.
+_INDEX = {}
+
+
 def fit(model, train, options):
-    options = dict(options)
+    key = (train.folder.parent, repr(options))
+    if key not in _INDEX:
+        _INDEX.clear()
+        _INDEX[key] = _index(train, dict(options))
+    return _INDEX[key]
+
+
+def _index(train, options):
     title, attributes = options.pop("title", 1), options.pop("attributes", True)
     stemmer = Stemmer.Stemmer("english")
     texts = [_text(item, title, attributes) for item in train.items]

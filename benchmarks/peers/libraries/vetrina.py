@@ -57,14 +57,14 @@ RECOMMENDERS = {
 SEARCHERS = {"Vetrina": _RANKER, "BM25 (tantivy)": _plain(BM25)}
 _BASELINES = {"own frequency": OwnFrequency, "popularity, last days": Popularity, "popularity": Popularity}
 
-# What takes long and does not depend on the options, by what it depends on; of each the last alone is kept.
+# What takes long and does not depend on the options, by what it depends on.
 _KEPT = {}
 
 
 def _kept(what, key, make):
-    if _KEPT.get(what, (None,))[0] != key:
-        _KEPT[what] = (key, make())
-    return _KEPT[what][1]
+    if (what, key) not in _KEPT:
+        _KEPT[what, key] = make()
+    return _KEPT[what, key]
 
 
 def fit(model, train, options):
@@ -103,8 +103,13 @@ class _Stages:
             options["rank"] = {"gains": train.gains}
         self.config = ShopConfig(**options)
         self.encoded = _kept("encoded", train.folder.parent, lambda: _encoded(items, self.config))
-        self.stages = fit_stages(self.encoded.items, log, self.config, self.encoded.encoders)
+        # Without a log they depend on the catalogue alone.
+        source = train.folder if len(log) else train.folder.parent
+        self.stages = _kept("sources", source, lambda: self._sources(log))
         self.rows = ranker_rows(self.stages, log, self.config, _graded(train))
+
+    def _sources(self, log):
+        return fit_stages(self.encoded.items, log, self.config, self.encoded.encoders)
 
     def ranker(self, options):
         options = dict(options)
