@@ -134,6 +134,14 @@ def test_warnings_are_loud(tmp_path: Path) -> None:
     assert not re.search("SIMULATED|LEAKS|SAMPLED", read(tmp_path / "s.html").text)
 
 
+def test_several_shops_are_told_apart(tmp_path: Path) -> None:
+    for names, shown in ((("One", "One"), "searches"), (("One", "Two"), "Two – searches")):
+        comparisons = tuple(Comparison(sample_table(f"{name}: searches")) for name in names)
+        write_report(tmp_path / "report.html", Evaluation(comparisons), "Shops", simulated=False)
+        headings = re.findall(r"<h2[^>]*>(.*?)</h2>", (tmp_path / "report.html").read_text(encoding="utf-8"))
+        assert shown.casefold() in [heading.casefold() for heading in headings]
+
+
 def test_what_was_not_measured_is_left_out(tmp_path: Path) -> None:
     write_report(tmp_path / "r.html", Evaluation(), "Nothing", simulated=False)
     page = read(tmp_path / "r.html")

@@ -75,9 +75,10 @@ def write_report(
             photos[shown.photo] = _data_uri(shown.photo)
         return photos[shown.photo]
 
-    tables = [one.table for one in evaluation.comparisons]
+    comparisons = words.in_full(evaluation.comparisons)
+    tables = [one.table for one in comparisons]
     every = [
-        *(table for one in evaluation.comparisons for table in one.tables),
+        *(table for one in comparisons for table in one.tables),
         *evaluation.rates,
         *evaluation.estimates,
     ]
@@ -90,7 +91,7 @@ def write_report(
         style=(_FOLDER / "report.css").read_text(encoding="utf-8"),
         summary=words.summary(tables),
         overview=_overview(tables),
-        comparisons=[_comparison(one, photo) for one in evaluation.comparisons],
+        comparisons=[_comparison(one, photo) for one in comparisons],
         rates=[_table(one) for one in evaluation.rates],
         estimates=[_table(one) for one in evaluation.estimates],
         training=_training(evaluation.training),

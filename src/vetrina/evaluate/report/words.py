@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from vetrina.evaluate.evaluation import Comparison
 from vetrina.evaluate.raters import ONE_RATER
 from vetrina.evaluate.significance import Interval
 from vetrina.evaluate.tables import ENGINE, Row, Table, p_text
@@ -14,6 +15,7 @@ from vetrina.evaluate.tables import ENGINE, Row, Table, p_text
 __all__ = [
     "Verdict",
     "glossary",
+    "in_full",
     "interval_text",
     "metric_name",
     "number_text",
@@ -156,6 +158,19 @@ def _chance(p_value: float) -> str:
 def _listed(names: Sequence[str]) -> str:
     quoted = [f"“{name}”" for name in names]
     return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
+
+
+def in_full(comparisons: Sequence[Comparison]) -> tuple[Comparison, ...]:
+    """The same comparisons; those of several shops or data sets with their names in the subjects."""
+    if len({one.table.title.partition(": ")[0] for one in comparisons}) < 2:
+        return tuple(comparisons)
+
+    def named(table: Table) -> Table:
+        return replace(table, title=table.title.replace(": ", " – ", 1))
+
+    return tuple(
+        replace(one, table=named(one.table), beyond=named(one.beyond) if one.beyond else None) for one in comparisons
+    )
 
 
 def subject(table: Table) -> str:
