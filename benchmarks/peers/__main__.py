@@ -45,7 +45,7 @@ def main(given: Sequence[str] | None = None) -> int:
         minutes, seconds = divmod(int(time.monotonic() - began), 60)
         print(f"[{minutes}:{seconds:02d}] {line}", flush=True)
 
-    trials, seconds_each = (6, 60.0) if arguments.quick else (30, 600.0)
+    trials, seconds_each = (6, 60.0) if arguments.quick else (20, 150.0)
     at_once = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     budget = Budget(arguments.trials or trials, arguments.seconds or seconds_each, at_once=at_once)
     folder = arguments.to.resolve()
@@ -60,7 +60,7 @@ def main(given: Sequence[str] | None = None) -> int:
     findings = Findings(versions={one.file.stem: one.versions for one in found}, failures=failures)
     for name in arguments.tasks.split(","):
         try:
-            task = TASKS[name](1 if arguments.quick else 5)
+            task = TASKS[name](1 if arguments.quick else 3)
         except VetrinaError as error:
             say(f"{name}: cannot be read: {error}")
             findings.failures.append(Failure("the data set", name, str(error)))
