@@ -57,13 +57,37 @@ def fashions() -> tuple[Items, EventLog, Replay]:
 def test_a_small_space_is_tried_whole_and_every_trial_told() -> None:
     items, log, validation = fashions()
     train, past = log.before(42 * DAY), log.before(50 * DAY)
-    ((best, trials),) = tune(Popularity, DAYS, items, train, past, [validation], metric="mrr@3")
-    assert best == {"days": 1}
+    ((best, trials, chosen),) = tune(Popularity, DAYS, items, train, past, [validation], metric="mrr@3")
+    assert (best, chosen) == ({"days": 1}, 2)
     assert trials["days"].to_list() == ["None", "20", "1"]
     for days, value in zip((None, 20, 1), trials["mrr@3"], strict=True):
         lists = Popularity(days=days).fit(items, train).observe(past).rank(validation.requests, 3)
         assert value == pytest.approx(measure(lists, validation.truth, 3).mean("mrr@3"))
     assert (trials["seconds"] > 0).all()
+
+
+def test_what_may_be_luck_changes_nothing() -> None:
+    """The first trial is kept that the best does not beat by more than a standard error, by the arithmetic."""
+    items, rng = catalogue(), np.random.default_rng(1)
+    drawn = [(day + 0.5, f"s{n}", "abcdef"[rng.integers(6)]) for day in range(55) for n in rng.integers(0, 9, 4)]
+    log = log_of(drawn, items)
+    kept = []
+    for since in range(30, 50, 4):
+        train, past = log.before(since * DAY), log.before((since + 4) * DAY)
+        validation = requests_from_log(log, since * DAY, (since + 4) * DAY)
+        space: Space = {"days": Choice(None, 20, 7, 3, 1)}
+        (tuned,) = tune(Popularity, space, items, train, past, [validation], metric="mrr@3")
+        values = []
+        for days in (None, 20, 7, 3, 1):
+            lists = Popularity(days=days).fit(items, train).observe(past).rank(validation.requests, 3)
+            values.append(measure(lists, validation.truth, 3, ["mrr"]).values["mrr@3"])
+        best = max(values, key=np.mean)
+        behind = [best - one for one in values]
+        error = [np.sqrt(((one - one.mean()) ** 2).sum() / (len(one) - 1) / len(one)) for one in behind]
+        first = next(n for n, (one, sd) in enumerate(zip(behind, error, strict=True)) if one.mean() <= sd)
+        assert tuned.chosen == first
+        kept.append(values[first].mean() < best.mean())
+    assert any(kept)
 
 
 def test_the_defaults_are_the_first_trial_then_the_starts() -> None:
@@ -72,15 +96,17 @@ def test_the_defaults_are_the_first_trial_then_the_starts() -> None:
     past = log.before(42 * DAY)
     space: Space = {"half_life_days": Real(5, 50), "days": Choice(30, 40)}
     starts: list[dict[str, float]] = [{"days": 40}, {"half_life_days": 6.0, "days": 30}]
-    ((best, trials),) = tune(OwnFrequency, space, items, past, past, [validation], trials=6, starts=starts)
+    ((best, trials, _),) = tune(OwnFrequency, space, items, past, past, [validation], trials=6, starts=starts)
     tried = list(zip(trials["half_life_days"], trials["days"], strict=True))
     assert tried[:3] == [("None", "None"), ("None", "40"), ("6.0", "30")]
     top = int(np.argmax(trials["ndcg@10"].to_numpy()))
     assert tuple(map(str, best.values())) == tried[top]
     made = [OwnFrequency(days=20) for _ in range(2)]  # a default of the caller's own making
-    ((_, trials),) = tune(lambda **options: made.pop() if not options else OwnFrequency(**options), DAYS, items, past,
-                          past, [validation], trials=1)  # fmt: skip
-    assert trials["days"].to_list() == ["20"]
+    (alone,) = tune(
+        lambda **options: made.pop() if not options else OwnFrequency(**options),
+        DAYS, items, past, past, [validation], trials=1,
+    )  # fmt: skip
+    assert alone.trials["days"].to_list() == ["20"]
 
 
 def test_what_comes_after_the_validation_changes_nothing() -> None:
@@ -262,12 +288,13 @@ def test_the_engine_is_tuned_as_if_each_point_were_learned_whole(shop: tuple[Enc
     inner = hold_out(log, "time", config).validation
     assert inner is not None
     parts = list(inner.parts.values())
-    best, trials = tune_engine(encoded, inner.train, inner.observed, parts, config, trials=3)
+    best, trials, chosen = tune_engine(encoded, inner.train, inner.observed, parts, config, trials=3)
     assert trials.height == 3
     assert trials["trees"][0] == str(config.rank.options["trees"]), "the shop's own options are the first trial"
+    assert [str(value) for value in best.values()] == [trials[option][chosen] for option in best]
     top = int(np.argmax(trials["ndcg@10"].to_numpy()))
-    assert [str(value) for value in best.values()] == [trials[option][top] for option in best]
-    for options, value in ((config.rank.options, trials["ndcg@10"][0]), (best, trials["ndcg@10"][top])):
+    at_top = {option: type(best[option])(trials[option][top]) for option in best}
+    for options, value in ((config.rank.options, trials["ndcg@10"][0]), (at_top, trials["ndcg@10"][top])):
         engine = learn(encoded.items, inner.train, with_options(config, **options), encoded.encoders)
         assert engine.ranker.name == "lambdamart"
         lists = [engine.observe(inner.observed).rank(part.requests, 10).lists for part in parts]
@@ -337,11 +364,14 @@ def test_a_ranker_that_draws_nothing_is_learned_without_a_seed(shop: tuple[Encod
 @pytest.mark.slow
 def test_the_command_prints_the_options_as_they_go_into_shop_toml(made: Shop, vetrina: Vetrina) -> None:
     told = vetrina("evaluate", made.root, "--trials", 2, "--quiet").out
+    assert "lambdamart stays as it is: no trial is ahead" in told
+    assert "[rank.options]" not in told
+    told = vetrina("evaluate", made.root, "--trials", 40, "--quiet").out
     assert "lambdamart tuned to trees" in told
     options = tomllib.loads(told[told.index("[rank.options]") :])["rank"]["options"]
     assert with_options(made.config, **options).rank.options == options
     RankConfig.parse({"options": options}, "rank")
-    again = vetrina("evaluate", made.root, "--trials", 2, "--quiet", "--json").json()
+    again = vetrina("evaluate", made.root, "--trials", 40, "--quiet", "--json").json()
     assert again["options"] == options
     assert any("as it was" in note for note in again["notes"])
     assert all(sum("tuned to" in note for note in table["notes"]) == 4 for table in again["tables"])

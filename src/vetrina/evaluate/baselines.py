@@ -382,6 +382,8 @@ class ALS(Baseline):
     starts = (
         {"factors": 256, "regularisation": 20, "alpha": 2, "half_life_days": 60, "days": 7},
         {"factors": 64, "regularisation": 20, "alpha": 2, "half_life_days": 60, "days": 7},
+        {"factors": 64, "regularisation": 0.1, "alpha": 2, "half_life_days": 60, "days": 7},
+        {"factors": 256, "regularisation": 0.1, "alpha": 2, "half_life_days": 60, "days": 7},
     )
 
     def learn(self, items: Items, log: EventLog) -> None:

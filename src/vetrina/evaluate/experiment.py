@@ -272,7 +272,7 @@ def _estimated(
 def _tuned_engine(
     encoded: Encoded, held: Holdout, config: ShopConfig, trials: int, progress: Progress
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """(the best options of the ranker, {} where it is not tuned; what to say of it)."""
+    """(the best options of the ranker, {} where they are not tuned or stay as they are; what to say of it)."""
     inner, ranker = held.validation, config.rank.ranker
     if not trials:
         return {}, ()
@@ -291,7 +291,10 @@ def _tuned_engine(
     except DataError as error:
         return {}, (f"{ranker} is not tuned: {error}",)
     values = best.trials["ndcg@10"].to_list()
-    gained = f"ndcg@10 {max(values):.3f} before the test, {values[0]:.3f} as it was"
+    if not best.chosen:
+        most = f"ndcg@10 {values[0]:.3f} before the test, {max(values):.3f} at most"
+        return {}, (f"{ranker} stays as it is: no trial is ahead by more than a standard error ({most}).",)
+    gained = f"ndcg@10 {values[best.chosen]:.3f} before the test, {values[0]:.3f} as it was"
     return best.options, (f"{ranker} tuned to {told(best.options)}: {gained}.",)
 
 

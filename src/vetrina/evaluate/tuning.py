@@ -5,6 +5,8 @@ tuner is never given the test. The points are chosen by Optuna's tree-structured
 estimator (J. Bergstra et al., Algorithms for Hyper-Parameter Optimization, NIPS 2011); where a
 fit is judged on several slices at once, by its version for several objectives (Y. Ozaki et al.,
 GECCO 2020). The defaults are the first trial, so tuning never ends below them on the validation.
+The best of many points is partly the luckiest: an earlier one is kept that is as good within a
+standard error (L. Breiman et al., Classification and Regression Trees, 1984, section 3.4).
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import optuna
 import polars as pl
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -39,6 +42,7 @@ from vetrina.evaluate.metrics import measure
 __all__ = ["TRIALS", "Trial", "Tuned", "search_space", "starting_points", "told", "tune", "tune_engine", "with_options"]
 
 Rng = int | np.random.Generator | None
+Floats = npt.NDArray[np.float64]
 
 #: Trials of each baseline unless one asks for more.
 TRIALS = 12
@@ -57,13 +61,17 @@ class Tuned(NamedTuple):
     Attributes
     ----------
     options : dict
-        Those of the best trial; of equals the first.
+        Those of the first trial that the best one does not beat by more than one standard error of
+        their difference, request by request.
     trials : DataFrame
         One row per trial, in order: its options as text, the metric and the seconds it took.
+    chosen : int
+        Which of the trials that is, from 0.
     """
 
     options: dict[str, Any]
     trials: pl.DataFrame
+    chosen: int
 
 
 class Trial(NamedTuple):
@@ -151,15 +159,17 @@ def tune(
     first = make()
     points = starting_points(first, space, starts)
 
+    judged: list[list[Floats]] = []
+
     def judge(options: Mapping[str, Any]) -> list[float]:
         baseline = make(**options).fit(items, train).observe(observed)
         lists = (baseline.rank(one.requests, k) for one in validations)
-        return [
-            measure(found, one.truth, k, [name]).mean(metric) for found, one in zip(lists, validations, strict=True)
-        ]
+        scores = (measure(found, one.truth, k, [name]) for found, one in zip(lists, validations, strict=True))
+        judged.append([one.values[metric] for one in scores])
+        return [float(one.mean()) for one in judged[-1]]
 
     done = search_space(first.name, space, points, judge, trials=trials, seconds=seconds, rng=rng)
-    return [_best(done, metric, side) for side in range(len(validations))]
+    return [_best(done, metric, side, [one[side] for one in judged]) for side in range(len(validations))]
 
 
 def tune_engine(
@@ -215,6 +225,7 @@ def tune_engine(
         raise DataError("Before the validation slice the log holds too few choices to learn an order from.")
     asked = stages.observe(observed)
     judges = [_spread(one, _JUDGES) for one in validations]
+    judged: list[Floats] = []
     with shown.step("Tuning: candidates of the validation", len(judges)) as step:
         gathered = []
         for one in judges:
@@ -229,13 +240,16 @@ def tune_engine(
             for one, parts in zip(judges, gathered, strict=True):
                 lists = [engine.order(part, k).lists for part in parts]
                 rows_ = [part.list_of(row) for part in lists for row in range(len(part))]
-                values.append(measure(ItemList.from_lists(rows_), one.truth, k, [name]).mean(metric))
+                values.append(measure(ItemList.from_lists(rows_), one.truth, k, [name]).values[metric])
+            # Every slice counts alike, however many requests it has.
+            total = sum(map(len, values))
+            judged.append(np.concatenate([one * (total / len(values) / len(one)) for one in values]))
             step.advance(1)
-            return [float(np.mean(values))]
+            return [float(judged[-1].mean())]
 
         points = starting_points(own, own.space)
         done = search_space(own.name, own.space, points, judge, trials=trials, seconds=seconds, rng=rng)
-    return _best(done, metric)
+    return _best(done, metric, 0, judged)
 
 
 def with_options(config: ShopConfig, options: Mapping[str, Any]) -> ShopConfig:
@@ -388,12 +402,19 @@ def _quiet() -> Iterator[None]:
         optuna.logging.set_verbosity(before)
 
 
-def _best(done: Sequence[Trial], metric: str, side: int = 0) -> Tuned:
-    """Of equals the first."""
-    best = max(done, key=lambda trial: trial.values[side])
+def _best(done: Sequence[Trial], metric: str, side: int, rows: Sequence[Floats]) -> Tuned:
+    """The first trial that the best one does not beat by more than a standard error of their difference."""
+    top = int(np.argmax([trial.values[side] for trial in done]))
+
+    def as_good(number: int) -> bool:
+        behind = rows[top] - rows[number]
+        return bool(behind.mean() <= behind.std() / math.sqrt(max(len(behind) - 1, 1)))
+
+    chosen = next(number for number in range(top + 1) if as_good(number))
+    best = done[chosen]
     shown = {option: [str(trial.options[option]) for trial in done] for option in best.options}
     numbers = {metric: [trial.values[side] for trial in done], "seconds": [trial.seconds for trial in done]}
-    return Tuned(best.options, pl.DataFrame({**shown, **numbers}))
+    return Tuned(best.options, pl.DataFrame({**shown, **numbers}), chosen)
 
 
 def _metric(metric: str) -> tuple[str, int]:
