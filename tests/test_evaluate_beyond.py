@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import pdist
 from scipy.stats import entropy
 from scipy.stats import t as student
-from sklearn.metrics import auc as area  # type: ignore[import-untyped]
+from sklearn.metrics import auc as area
 
 from vetrina.core import ItemList, Truth
 from vetrina.core.errors import ConfigError, DataError

@@ -150,7 +150,7 @@ def test_a_ranker_without_steps_has_no_curve(shop: Shop, replay: Replay) -> None
 
 def scalars(run: Path) -> dict[str, dict[int, float]]:
     """Every scalar of a run by tag and step, read from the records of its event file."""
-    from tensorboardX.proto.event_pb2 import Event  # type: ignore[import-untyped]
+    from tensorboardX.proto.event_pb2 import Event
 
     (path,) = run.glob("events.out.tfevents.*")
     content, found = path.read_bytes(), dict[str, dict[int, float]]()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ir_measures import AP, RR, P, R, Success, nDCG
-from sklearn.metrics import f1_score, ndcg_score, roc_auc_score  # type: ignore[import-untyped]
+from sklearn.metrics import f1_score, ndcg_score, roc_auc_score
 
 from vetrina.core import ItemList, Truth
 from vetrina.core.errors import ConfigError, DataError

@@ -7,8 +7,8 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn import metrics  # type: ignore[import-untyped]
-from sklearn.calibration import calibration_curve  # type: ignore[import-untyped]
+from sklearn import metrics
+from sklearn.calibration import calibration_curve
 
 from vetrina.core.errors import ConfigError, DataError
 from vetrina.evaluate import auc, brier, calibrate, expected_calibration_error, log_loss

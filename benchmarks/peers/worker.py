@@ -138,15 +138,15 @@ class Worker:
         spec = importlib.util.spec_from_file_location("peer_" + file.stem, file)
         if spec is None or spec.loader is None:
             raise ImportError(f"{file} is no Python file")
-        self.library = importlib.util.module_from_spec(spec)
+        self.module = importlib.util.module_from_spec(spec)
         # Libraries that look their callers up, such as by dataclasses, find it.
-        sys.modules[spec.name] = self.library
-        spec.loader.exec_module(self.library)
+        sys.modules[spec.name] = self.module
+        spec.loader.exec_module(self.module)
         self.model: Any = None
         self.n_items = 0
 
     def hello(self) -> dict[str, Any]:
-        names = getattr(self.library, "DISTRIBUTIONS", ())
+        names = getattr(self.module, "DISTRIBUTIONS", ())
         versions = {}
         for name in names:
             try:
@@ -154,10 +154,10 @@ class Worker:
             except PackageNotFoundError:
                 versions[name] = "?"
         return {
-            "recommend": getattr(self.library, "RECOMMENDERS", {}),
-            "search": getattr(self.library, "SEARCHERS", {}),
+            "recommend": getattr(self.module, "RECOMMENDERS", {}),
+            "search": getattr(self.module, "SEARCHERS", {}),
             "versions": versions,
-            "evaluates": hasattr(self.library, "own_evaluation"),
+            "evaluates": hasattr(self.module, "own_evaluation"),
         }
 
     def fit(self, part: str, model: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -165,13 +165,13 @@ class Worker:
         train = Train(Path(part))
         self.n_items = train.n_items
         began = time.perf_counter()
-        self.model = self.library.fit(model, train, options)
+        self.model = self.module.fit(model, train, options)
         return {"seconds": time.perf_counter() - began}
 
     def rank(self, requests: str, k: int, to: str) -> dict[str, Any]:
         asked = Requests(Path(requests), self.n_items)
         began = time.perf_counter()
-        ids = self.library.rank(self.model, asked, k)
+        ids = self.module.rank(self.model, asked, k)
         seconds = time.perf_counter() - began
         np.save(to, np.asarray(ids), allow_pickle=False)
         return {"seconds": seconds}
@@ -180,7 +180,7 @@ class Worker:
         arrays = load(Path(truth))
         edges = zip(arrays["offsets"][:-1], arrays["offsets"][1:], strict=True)
         right = [arrays["item"][start:stop] for start, stop in edges]
-        found = self.library.own_evaluation(np.load(lists, allow_pickle=False), right, int(arrays["n_items"]), k)
+        found = self.module.own_evaluation(np.load(lists, allow_pickle=False), right, int(arrays["n_items"]), k)
         return {name: float(value) for name, value in found.items()}
 
 

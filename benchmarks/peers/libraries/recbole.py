@@ -64,7 +64,7 @@ def fit(model, train, options):
         get_trainer(config["MODEL_TYPE"], name)(config, made_model).fit(
             loader, None, saved=False, show_progress=False, verbose=False
         )
-        made_model.eval()
+        made_model.train(False)  # it answers now: no dropout
     return made_model, data
 
 

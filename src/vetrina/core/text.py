@@ -10,7 +10,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
-import Stemmer  # type: ignore[import-not-found]  # PyStemmer ships no type hints
+import Stemmer
 
 __all__ = ["MAX_QUERY_CHARACTERS", "analyse", "clean_query", "phrases", "words"]
 

@@ -89,7 +89,7 @@ class AttributesEncoder(Encoder):
 
     def fit_contents(self, contents: Sequence[Content]) -> Self:
         """Learn from contents alone; see :meth:`fit`."""
-        from sklearn.utils.extmath import randomized_svd  # type: ignore[import-untyped]
+        from sklearn.utils.extmath import randomized_svd
 
         names = [*_FIXED, *sorted({name for content in contents for name in content} - set(_FIXED))]
         values: dict[str, list[str]] = {}

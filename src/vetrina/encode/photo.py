@@ -231,7 +231,7 @@ class PhotoEncoder(Encoder):
 
     def _learn_projection(self, pooled: Floats, words: Floats) -> None:
         """The linear layer: regularised canonical correlation of photos with words, or PCA where there are no words."""
-        from sklearn.utils.extmath import randomized_svd  # type: ignore[import-untyped]
+        from sklearn.utils.extmath import randomized_svd
 
         mean = _shrunk_mean(pooled)
         scale = 1 / (pooled.std(axis=0) + 0.02)
@@ -278,7 +278,7 @@ def _described(items: Items, chosen: npt.NDArray[np.integer]) -> Floats:
 
 
 def _centroids(points: npt.NDArray[np.floating], count: int, rng: np.random.Generator) -> Floats:
-    from sklearn.cluster import MiniBatchKMeans  # type: ignore[import-untyped]
+    from sklearn.cluster import MiniBatchKMeans
 
     seed = int(rng.integers(2**31))
     means = MiniBatchKMeans(count, batch_size=4096, n_init=1, max_iter=10, random_state=seed).fit(points)

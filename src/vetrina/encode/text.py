@@ -85,7 +85,7 @@ class TfidfEncoder(Encoder):
 
     def fit_texts(self, texts: Sequence[str]) -> Self:
         """Learn from texts alone; see :meth:`fit`."""
-        from sklearn.utils.extmath import randomized_svd  # type: ignore[import-untyped]
+        from sklearn.utils.extmath import randomized_svd
 
         tokens = _tokenise(texts)
         self._set_vocabulary(tokens.words, sorted(set(chain.from_iterable(map(self._ngrams, tokens.words)))))

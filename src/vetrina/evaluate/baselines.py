@@ -22,16 +22,16 @@ from typing import Any, ClassVar, Literal, Protocol, Self, cast
 
 import numpy as np
 import numpy.typing as npt
-from implicit.cpu.als import AlternatingLeastSquares  # type: ignore[import-untyped]
-from implicit.nearest_neighbours import (  # type: ignore[import-untyped]
+from implicit.cpu.als import AlternatingLeastSquares
+from implicit.nearest_neighbours import (
     BM25Recommender,
     CosineRecommender,
     TFIDFRecommender,
 )
-from implicit.utils import ParameterWarning  # type: ignore[import-untyped]
+from implicit.utils import ParameterWarning
 from pydantic import Field
 from scipy import sparse
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from vetrina.core import (
     DAY,

@@ -156,7 +156,7 @@ def calibrate(
     DataError
         When there are fewer than two clusters, or the arrays do not fit.
     """
-    from sklearn.isotonic import IsotonicRegression  # type: ignore[import-untyped]
+    from sklearn.isotonic import IsotonicRegression
 
     given, happened = _pairs(scores, labels)
     code = _codes(len(given), clusters)

@@ -133,7 +133,8 @@ class Table:
 
     def as_dict(self) -> dict[str, Any]:
         """As plain data for JSON; what is not a number is None."""
-        return plain(asdict(self))  # type: ignore[no-any-return]
+        told: dict[str, Any] = plain(asdict(self))
+        return told
 
     def text(self) -> str:
         """Aligned columns under the heading."""
@@ -282,8 +283,18 @@ def compare(
     rows = corrected([Row(name, values[name], leads.get(name)) for name in systems])
     size = rows[0].values[metrics[0]]
     n_shoppers = None if shopper is None else size.n_clusters
-    marks = {"simulated": simulated, "leaks": leaks, "sampled": sampled}
-    return Table(title, metrics, rows, reference, size.n, n_shoppers, first.n_left_out, **marks)  # type: ignore[arg-type]
+    return Table(
+        title,
+        metrics,
+        rows,
+        reference,
+        size.n,
+        n_shoppers,
+        first.n_left_out,
+        simulated=simulated,
+        leaks=leaks,
+        sampled=sampled,
+    )
 
 
 def corrected(rows: Sequence[Row]) -> tuple[Row, ...]:

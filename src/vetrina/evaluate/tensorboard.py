@@ -22,7 +22,7 @@ def require_tensorboard() -> Any:
         When tensorboardX is not installed.
     """
     try:
-        from tensorboardX import SummaryWriter  # type: ignore[import-untyped]
+        from tensorboardX import SummaryWriter
     except ImportError:
         raise MissingExtra(
             "TensorBoard's files are written by tensorboardX, which is not installed. "

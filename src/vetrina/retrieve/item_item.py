@@ -45,12 +45,12 @@ class ItemItem(Retriever):
     config_type = ItemItemConfig
 
     def fit(self, items: Items, log: EventLog) -> Self:
-        from implicit.nearest_neighbours import (  # type: ignore[import-untyped]
+        from implicit.nearest_neighbours import (
             BM25Recommender,
             CosineRecommender,
             TFIDFRecommender,
         )
-        from implicit.utils import ParameterWarning  # type: ignore[import-untyped]
+        from implicit.utils import ParameterWarning
 
         self.items_ = items
         n_items = len(items)
