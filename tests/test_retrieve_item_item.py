@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -112,6 +114,15 @@ def test_the_evidence_is_the_past_item_that_adds_most() -> None:
         assert tied or got[item] == (past if most > 0 else -1)
     assert len(set(got[:N].tolist())) > 2
     assert np.all(got[N:] == -1)
+
+
+def test_what_nobody_known_bought_is_alike_to_nothing() -> None:
+    log, bought = baskets()
+    shopper = np.where(log.shopper % 3 == 0, -1, log.shopper).astype(np.int32)
+    got = ItemItem().fit(ITEMS, replace(log, shopper=shopper)).similarity.toarray()
+    known = np.unique(log.shopper[shopper >= 0])
+    expected = literal_cosine(bought[[int(log.shoppers[code][1:]) for code in known]])
+    np.testing.assert_allclose(got / got.max(), expected / expected.max(), atol=1e-6)
 
 
 def test_without_events_nothing_is_alike() -> None:

@@ -43,7 +43,7 @@ from vetrina.evaluate.report import learning_curve, training_curves
 from vetrina.evaluate.tables import ENGINE
 from vetrina.evaluate.tuning import TRIALS, told, tune, tune_engine, with_options
 
-__all__ = ["evaluate_shop", "learn_from", "measure_holdout", "measuring"]
+__all__ = ["answers", "evaluate_shop", "learn_from", "measure_holdout", "measuring"]
 
 
 class _Rival(NamedTuple):
@@ -234,7 +234,7 @@ def measure_holdout(
                 notes[name].append("baselines are not tuned: nothing to ask could be held out before the test")
         for name, test in wanted.items():
             with shown.step(f"Measuring: {name.lower()}", len(test.requests)) as step:
-                lists[name] = {ENGINE: _ranked(observed, test, step.advance)}
+                lists[name] = {ENGINE: answers(observed, test, step.advance)}
         for rival in rivals if wanted else ():
             with shown.step(f"Baseline: {rival.name}"):
                 found = _tuned(rival, engine.items, held, config, list(wanted), trials) if trials else {}
@@ -325,8 +325,8 @@ def _tuned(
     return {name: one.options for name, one in zip(judges, best, strict=True)}
 
 
-def _ranked(engine: Engine, replay: Replay, advance: Callable[[int], None]) -> ItemList:
-    """Rank in parts, so that progress shows; with column "score"."""
+def answers(engine: Engine, replay: Replay, advance: Callable[[int], None]) -> ItemList:
+    """What an engine answers to a replay, :data:`DEPTH` deep, with column "score"; in parts, so that progress shows."""
     sizes, items, scores = [np.empty(0, np.int64)], [np.empty(0, np.int32)], [np.empty(0, np.float32)]
     for start in range(0, len(replay.requests), 256):
         part = replay.requests.slice(start, min(start + 256, len(replay.requests)))

@@ -17,7 +17,7 @@ import polars as pl
 from vetrina.core import EventLog, ItemList, Items, Progress, Silent
 from vetrina.core.errors import DataError
 from vetrina.engine import Canonical, Encoded, Gains, Replay, Shop, ShopConfig, learn
-from vetrina.evaluate.comparing import DEPTH
+from vetrina.evaluate.experiment import answers
 from vetrina.evaluate.graded import answer_judged
 from vetrina.evaluate.protocols import Holdout, hold_out
 from vetrina.evaluate.segments import segments_of
@@ -27,7 +27,6 @@ __all__ = ["export_test"]
 #: Folder of each part of a test.
 _FOLDERS = {"Searches": "searches", "Recommendations": "recommendations", "New products": "new-products"}
 _GRADED = "graded"
-_AT_ONCE = 256
 #: Later than this no shopper asks; the requests made of graded queries do.
 _NEVER = 2**38
 
@@ -95,17 +94,11 @@ def export_test(shop: Shop, folder: Path, progress: Progress | None = None) -> d
 def _answered(held: Holdout, encoded: Encoded, config: ShopConfig, shown: Progress) -> dict[str, ItemList]:
     """What Vetrina answers to each part of what was held out."""
     engine = learn(encoded.items, held.train, config, encoded.encoders, None, shown).observe(held.observed)
-    answers = {}
+    told = {}
     for name, test in held.parts.items():
-        lists = []
         with shown.step(f"Asking: {name.lower()}", len(test.requests)) as step:
-            for start in range(0, len(test.requests), _AT_ONCE):
-                part = test.requests.slice(start, min(start + _AT_ONCE, len(test.requests)))
-                ranked = engine.rank(part, DEPTH).lists
-                lists += [ranked.list_of(row) for row in range(len(ranked))]
-                step.advance(len(ranked))
-        answers[name] = ItemList.from_lists(lists)
-    return answers
+            told[name] = answers(engine, test, step.advance)
+    return told
 
 
 def _write(

@@ -57,6 +57,7 @@ class ItemItem(Retriever):
         kept = log.of_kinds(EventKind.view, EventKind.click, EventKind.cart, EventKind.purchase, EventKind.rate)
         if not self.config.search_sessions:
             kept = log.of_kinds(EventKind.purchase)
+        kept = kept.take(kept.shopper >= 0)  # what nobody known did goes together with nothing
         counts = sparse.csr_array(
             (_WEIGHT[kept.kind], (kept.shopper, kept.item)), shape=(max(len(log.shoppers), 1), n_items)
         )
