@@ -41,7 +41,9 @@ $(VENV)/runtime.stamp: requirements/locked.txt pyproject.toml | $(BIN)/python
 	$(INSTALL) --no-deps --editable .
 	@touch $@
 
-$(VENV)/dev.stamp: requirements/dev.txt pyproject.toml | $(BIN)/python
+# torch first and by itself: what pip is told to find decides whether it is a build for CPUs or one for CUDA.
+$(VENV)/dev.stamp: requirements/dev.txt requirements/torch.txt pyproject.toml | $(BIN)/python
+	$(INSTALL) -r requirements/torch.txt
 	$(INSTALL) -r requirements/dev.txt
 	$(INSTALL) --no-deps --editable .
 	@touch $@ $(VENV)/runtime.stamp
@@ -102,7 +104,8 @@ quality: $(VENV)/dev.stamp ## Quality on real data: floors, and the peers in the
 lock: | $(BIN)/python ## Write requirements/ anew from pyproject.toml (UPGRADE=--upgrade: newest releases)
 	$(INSTALL) "$$(grep -oE '"uv>[^"]*"' pyproject.toml | tr -d '"')"
 	$(COMPILE) pyproject.toml --output-file requirements/locked.txt
-	$(COMPILE) pyproject.toml --extra dev --constraints requirements/locked.txt --output-file requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra dev --constraints requirements/locked.txt --override requirements/not-torch.txt --no-emit-package torch \
+		--output-file requirements/dev.txt
 	$(COMPILE) pyproject.toml --extra bench --constraints requirements/dev.txt --output-file requirements/bench.txt
 
 clean: ## Remove .venv and everything that was built

@@ -131,11 +131,12 @@ def test_links_of_the_page_resolve(page: Path) -> None:
 
 
 def test_every_dependency_has_its_reason() -> None:
-    from test_project import COMPARISON, DEVELOPMENT, RUNTIME, _name
+    from test_project import COMPARISON, DEVELOPMENT, OPTIONAL, RUNTIME, _name
 
     page = (DOCS / "dependencies.md").read_text(encoding="utf-8")
-    parts = dict(zip(("run", "check", "compare"), page.split("\n## ")[1:], strict=True))
-    for part, wanted in (("run", RUNTIME), ("check", DEVELOPMENT), ("compare", COMPARISON)):
+    listed = {"run": RUNTIME, "option": OPTIONAL, "check": DEVELOPMENT - OPTIONAL, "compare": COMPARISON}
+    parts = dict(zip(listed, page.split("\n## ")[1:], strict=True))
+    for part, wanted in listed.items():
         rows = re.findall(r"^\| `([^`]+)` \| (.+) \|$", parts[part], flags=re.MULTILINE)
         assert {_name(package) for package, _ in rows} == wanted
         assert [package for package, reason in rows if len(reason) < 20] == []

@@ -20,7 +20,7 @@ SOURCE = ROOT / "src" / "vetrina"
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 # What must not be loaded before it is needed: seconds, and hundreds of megabytes.
-HEAVY = {"torch", "sklearn", "lightgbm", "scipy", "implicit", "faiss", "hnswlib", "usearch", "voyager", "fastapi"}
+HEAVY = {"torch", "onnxruntime", "transformers", "av", "sklearn", "lightgbm", "scipy", "implicit", "faiss", "hnswlib", "usearch", "voyager", "fastapi"}
 
 
 def _name(requirement: str) -> str:
@@ -33,6 +33,13 @@ def _name(requirement: str) -> str:
 RUNTIME = {_name(line) for line in PROJECT["project"]["dependencies"]}
 DEVELOPMENT = {_name(line) for line in PROJECT["project"]["optional-dependencies"]["dev"]}
 
+_EXTRAS = ("neural", "torch", "pretrained", "media")
+OPTIONAL = {
+    _name(line)
+    for extra in _EXTRAS
+    for line in PROJECT["project"]["optional-dependencies"][extra]
+    if _name(line) != "vetrina"
+}
 COMPARISON = {_name(line) for line in PROJECT["project"]["optional-dependencies"]["bench"]}
 
 

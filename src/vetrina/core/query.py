@@ -114,6 +114,8 @@ class Query:
     ----------
     text : str
         Words; "" for a recommendation.
+    photo : bytes
+        A photo's file to find similar items to; empty for none.
     like : int
         Dense index of an item to find similar ones to; -1 for none.
     filters : Filters
@@ -124,10 +126,16 @@ class Query:
     """
 
     text: str = ""
+    photo: bytes = b""
     like: int = -1
     filters: Filters = field(default_factory=Filters)
     exclude_purchased: bool = False
     exclude: tuple[int, ...] = ()
+
+    @property
+    def by_example(self) -> bool:
+        """Whether it shows something, a photo or an item, and asks for what is like it."""
+        return self.like >= 0 or bool(self.photo)
 
 
 @dataclass(frozen=True)
@@ -142,14 +150,18 @@ class Requests:
     now : int64 of shape (batch,)
         Epoch seconds at which each request is asked.
     query_vectors : mapping of str to ndarray of shape (batch, dim)
-        Encoded queries by modality ("text", "photo"): float32, unit length, zero where a
-        request has none. Filled in by the engine, which owns the encoders.
+        What the words of the queries say, by modality ("text", "photo"): float32, unit length, zero
+        where a request says nothing of it. Filled in by the engine, which owns the encoders.
+    examples : mapping of str to ndarray of shape (batch, dim)
+        What is sought by the queries that show something, by modality, "fused" among them: the photo's
+        or the item's vector, changed by the words beside it ("like this, but red"). Filled in likewise.
     """
 
     windows: Windows
     queries: Sequence[Query]
     now: npt.NDArray[np.int64]
     query_vectors: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    examples: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.queries)
@@ -162,7 +174,20 @@ class Requests:
             queries=self.queries[start:stop],
             now=self.now[start:stop],
             query_vectors={name: vectors[start:stop] for name, vectors in self.query_vectors.items()},
+            examples={name: vectors[start:stop] for name, vectors in self.examples.items()},
         )
+
+    def shown(self, modality: str, vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:
+        """What is sought by example in one modality: (batch, dim), zero where nothing is; None where nobody shows any.
+
+        ``examples``, or what they are before words change them: the vector of the item that a query names.
+        """
+        if modality in self.examples:
+            return self.examples[modality]
+        like = np.array([query.like for query in self.queries], dtype=np.int64)
+        if not (like >= 0).any():
+            return None
+        return np.where(like[:, None] >= 0, vectors[np.maximum(like, 0)], np.float32(0))
 
     @property
     def age(self) -> npt.NDArray[np.float32]:

@@ -19,9 +19,15 @@ class Encoder(Component):
 
     ``read`` says what of an item is encoded and a hash of it; the build keeps
     vectors by that hash, so only changed content is encoded again.
+
+    A query is words, a photo, or both. Encoders whose vectors either can be
+    compared with say so by :meth:`transform_words` and :meth:`transform_photos`.
     """
 
     modality: ClassVar[str] = ""
+    #: What learning and encoding run on: "cpu", or a name that torch and ONNX Runtime know, such as "cuda".
+    #: Not an option, for it says nothing about the vectors; the build sets it.
+    device: str = "cpu"
 
     def read(self, items: Items, root: Path) -> tuple[Sequence[Any], list[str]]:
         """(content per item, content hash per item; "" where the item lacks the modality)."""
@@ -34,6 +40,18 @@ class Encoder(Component):
     def transform(self, contents: Sequence[Any]) -> npt.NDArray[np.float32]:
         """Encode contents: float32 of shape (len(contents), dim), rows of unit length (zero where nothing is known)."""
         raise NotImplementedError
+
+    def transform_words(self, texts: Sequence[str]) -> npt.NDArray[np.float32] | None:
+        """What the words of queries say in this modality: (len(texts), dim); None where it reads no words."""
+        return None
+
+    def transform_photos(self, photos: Sequence[bytes]) -> npt.NDArray[np.float32] | None:
+        """What the photos of queries (a file's bytes each) show: (len(photos), dim); None where it reads none."""
+        return None
+
+    def compose(self, examples: npt.NDArray[np.float32], words: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Vectors of "like this, but …": an example and the words beside it, both of shape (n, dim), made one."""
+        return unit_rows(examples + words)
 
 
 def unit_rows(rows: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:

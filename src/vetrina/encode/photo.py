@@ -116,6 +116,9 @@ class PhotoEncoder(Encoder):
             rows.append(np.where(readable[:, None], self._encode(photos), np.float32(0)))
         return np.concatenate(rows)
 
+    def transform_photos(self, photos: Sequence[bytes]) -> Floats:
+        return self.transform(photos)
+
     def _encode(self, photos: Photos) -> Floats:
         pooled, colours = self._features(photos)
         learned = unit_rows(pooled @ self.projection_ - self.shift_)

@@ -117,6 +117,9 @@ class TfidfEncoder(Encoder):
         matrix = self._weigh(self._count(_tokenise(contents)))
         return unit_rows(matrix @ self.components_)
 
+    def transform_words(self, texts: Sequence[str]) -> Floats:
+        return self.transform(texts)
+
     def save(self, folder: Path) -> None:
         super().save(folder)
         vocabulary = {"words": list(self._words), "ngrams": list(self._grams)}

@@ -6,7 +6,7 @@ Live serving, evaluation and the making of training rows all call
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple, TypeVar
@@ -25,6 +25,7 @@ __all__ = ["Engine", "Gathered", "Part", "Ranked"]
 
 Floats = npt.NDArray[np.float32]
 Part = TypeVar("Part", Retriever, FeatureFamily)
+Asked = TypeVar("Asked", str, bytes)
 
 #: Weights of what makes an item like another.
 _LIKENESS = {"like_fused": 1.0, "window_fused": 0.1}
@@ -86,18 +87,38 @@ class Engine:
         return [family.reason for family in self.features for _ in family.names_]
 
     def encode_queries(self, requests: Requests) -> Requests:
-        """The requests with their texts encoded, where a text encoder is there and any has a text."""
-        encoder = self.encoders.get("text")
-        if encoder is None or "text" in requests.query_vectors or not any(q.text for q in requests.queries):
-            return requests
-        texts = [query.text for query in requests.queries]
-        distinct = sorted(set(texts) - {""})
-        vectors = encoder.transform(distinct)
-        place = {text: number for number, text in enumerate(distinct)}
-        encoded = np.zeros((len(texts), vectors.shape[1]), dtype=np.float32)
-        asked = [number for number, text in enumerate(texts) if text]
-        encoded[asked] = vectors[[place[texts[number]] for number in asked]]
-        return replace(requests, query_vectors={**requests.query_vectors, "text": encoded})
+        """The requests with what their words and photos mean in every modality, as far as encoders tell."""
+        queries = requests.queries
+        if requests.query_vectors or requests.examples:
+            return requests  # encoded already
+        spoken: dict[str, Floats] = {}
+        if any(query.text for query in queries):
+            texts = [query.text for query in queries]
+            for name, encoder in self.encoders.items():
+                found = _distinct(texts, encoder.transform_words)
+                if found is not None:
+                    spoken[name] = found
+        asked = replace(requests, query_vectors=spoken)
+        return replace(asked, examples=self._examples(asked)) if any(query.by_example for query in queries) else asked
+
+    def _examples(self, requests: Requests) -> dict[str, Floats]:
+        """What is shown by each query, changed by its words: by modality, (batch, dim), zero where nothing is shown."""
+        photos = [query.photo for query in requests.queries]
+        examples: dict[str, Floats] = {}
+        for name, vectors in self.items.vectors.items():
+            shown = requests.shown(name, vectors)
+            shown = np.zeros((len(requests), vectors.shape[1]), dtype=np.float32) if shown is None else shown
+            encoder = self.encoders.get(name)
+            if encoder is not None:
+                seen = _distinct(photos, encoder.transform_photos) if any(photos) else None
+                if seen is not None:
+                    shown = np.where(np.any(seen != 0, axis=1, keepdims=True), seen, shown)
+                words = requests.query_vectors.get(name)
+                if words is not None:
+                    both = np.any(shown != 0, axis=1) & np.any(words != 0, axis=1)
+                    shown[both] = encoder.compose(shown[both], words[both])
+            examples[name] = shown
+        return examples
 
     def candidates(self, requests: Requests) -> ItemList:
         """What the sources find among what the shop allows."""
@@ -137,8 +158,8 @@ class Engine:
         return shares
 
     def _asks_like(self, requests: Requests, lists: ItemList) -> npt.NDArray[np.bool_]:
-        """Rows whose request names an item to find similar ones to, where items have vectors to compare."""
-        like = np.array([query.like >= 0 for query in requests.queries], dtype=bool)
+        """Rows whose request shows something to find similar items to, where items have vectors to compare."""
+        like = np.array([query.by_example for query in requests.queries], dtype=bool)
         return like[lists.row] & ("fused" in self.items.vectors)
 
     def rank(self, requests: Requests, k: int, given: Sequence[npt.NDArray[np.int32]] | None = None) -> Ranked:
@@ -208,6 +229,19 @@ class Engine:
         """
         sources = {n: _recount(source, self.items, log) for n, source in self.sources.items()}
         return replace(self, sources=sources, features=[_recount(f, self.items, log) for f in self.features])
+
+
+def _distinct(asked: Sequence[Asked], transform: Callable[[Sequence[Asked]], Floats | None]) -> Floats | None:
+    """Vectors of what is asked, each distinct one encoded once, zero where it is empty; None where nobody reads it."""
+    distinct = sorted({one for one in asked if one})
+    vectors = transform(distinct)
+    if vectors is None:
+        return None
+    place = {one: number for number, one in enumerate(distinct)}
+    rows = np.zeros((len(asked), vectors.shape[1]), dtype=np.float32)
+    some = [number for number, one in enumerate(asked) if one]
+    rows[some] = vectors[[place[asked[number]] for number in some]]
+    return rows
 
 
 def _recount(component: Part, items: Items, log: EventLog) -> Part:

@@ -78,6 +78,7 @@ class Replay(NamedTuple):
             queries=[self.requests.queries[row] for row in rows],
             now=self.requests.now[rows],
             query_vectors={name: vectors[rows] for name, vectors in self.requests.query_vectors.items()},
+            examples={name: vectors[rows] for name, vectors in self.requests.examples.items()},
         )
         return Replay(requests, self.truth.take(rows), self.shopper[rows])
 

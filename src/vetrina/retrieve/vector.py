@@ -189,25 +189,27 @@ class Vector(_Nearest):
         windows = requests.windows
         weights = _WEIGHT[windows.kind] * np.exp2(-requests.age / self.config.half_life_days)
         mean = windows.weighted(weights, len(self._vectors)) @ self._vectors
-        like = np.array([query.like for query in requests.queries], dtype=np.int64)
-        named = like >= 0
-        mean[named] = self._vectors[like[named]]
+        shown = requests.shown(self.modality, self._vectors)
+        if shown is not None:
+            named = np.any(shown != 0, axis=1)
+            mean[named] = shown[named]
         return _unit(mean)
 
     def retrieve(self, requests: Requests, k: int, allowed: Allowed) -> Found:
         ids, scores = super().retrieve(requests, k, allowed)
-        worded = np.array([bool(query.text) and query.like < 0 for query in requests.queries], dtype=bool)
+        worded = np.array([bool(query.text) and not query.by_example for query in requests.queries], dtype=bool)
         ids[worded], scores[worded] = -1, -np.inf
         return ids, scores
 
 
 class _QueryVector(_Nearest):
-    """Nearest to an already encoded query of the same modality."""
+    """Nearest to what a query shows in the same modality, or else to what its words say there."""
 
     def _sought(self, requests: Requests) -> Floats:
-        sought = requests.query_vectors.get(self.modality)
-        if sought is None or sought.shape[1] != self._vectors.shape[1]:
-            return np.zeros((len(requests), self._vectors.shape[1]), dtype=np.float32)
+        sought = np.zeros((len(requests), self._vectors.shape[1]), dtype=np.float32)
+        for vectors in (requests.query_vectors.get(self.modality), requests.examples.get(self.modality)):
+            if vectors is not None and vectors.shape[1] == sought.shape[1]:
+                sought = np.where(np.any(vectors != 0, axis=1, keepdims=True), vectors, sought)
         return _unit(sought)
 
 

@@ -18,7 +18,6 @@ Floats = npt.NDArray[np.float32]
 
 #: How much an event of each kind says about taste, by EventKind.
 _WEIGHT = np.array([0, 0, 1.0, 1.0, 2.0, 3.0, 1.0, -1.0], dtype=np.float32)
-_MODALITIES = ("fused", "text", "photo", "attributes")
 
 
 class LooksConfig(Config):
@@ -37,7 +36,7 @@ class Looks(FeatureFamily):
     config_type = LooksConfig
 
     def bind(self, items: Items) -> Self:
-        self.modalities = [name for name in _MODALITIES if name in items.vectors]
+        self.modalities = sorted(items.vectors, key=lambda name: (name != "fused", name))
         self.names_ = [f"{kind}_{name}" for name in self.modalities for kind in ("window", "like")]
         if "fused" in items.vectors:
             self.names_ += ["session_fused", "nearest_fused", "last_fused"]
@@ -49,16 +48,15 @@ class Looks(FeatureFamily):
         windows = requests.windows
         decay = np.exp2(-requests.age / self.config.half_life_days) * _WEIGHT[windows.kind]
         taste = windows.weighted(decay, len(self.items_))
-        like = np.array([query.like for query in requests.queries], dtype=np.int32)
         columns: list[Floats] = []
         for name in self.modalities:
             vectors = self.items_.vectors[name]
             columns.append(_cosine(taste @ vectors, vectors, row, item))
-            if (like >= 0).any():
-                anchor = np.where(like[:, None] >= 0, vectors[np.maximum(like, 0)], 0)
-                columns.append(_cosine(anchor, vectors, row, item))
-            else:
+            shown = requests.shown(name, vectors)
+            if shown is None:
                 columns.append(np.full(len(item), np.nan, dtype=np.float32))
+            else:
+                columns.append(_cosine(shown, vectors, row, item))
         if "fused" in self.modalities:
             vectors = self.items_.vectors["fused"]
             now = decay * (requests.age * 1440 <= self.config.session_minutes)
