@@ -147,8 +147,13 @@ def components_page() -> str:
     for kind in sorted({key[0] for key in found}):
         parts.append(f"## {kind}")
         for (_, name), cls in ((key, cls) for key, cls in found.items() if key[0] == kind):
-            parts += [f"### {kind}: `{name}`", _summary(cls), f"Licence: {cls.licence}.", _options(cls)]
+            parts += [f"### {kind}: `{name}`", _summary(cls), _facts(cls), _options(cls)]
     return "\n\n".join(parts) + "\n"
+
+
+def _facts(cls: type[Component]) -> str:
+    told = {"licence": cls.licence, **cls.facts()}
+    return " ".join(f"{name.capitalize()}: {value or 'nothing more'}." for name, value in told.items())
 
 
 def _options(cls: type[Component]) -> str:

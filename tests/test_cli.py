@@ -379,6 +379,14 @@ def test_components_are_listed(vetrina: Vetrina) -> None:
     assert "lambdamart" in vetrina("components", "ranker").out
 
 
+def test_encoders_are_listed_with_what_they_take(vetrina: Vetrina) -> None:
+    rows = {row["name"]: row for row in vetrina("components", "encoder", "--json").json()}
+    assert rows["tfidf"] | {"modality": "text", "dimension": "128", "needs": ""} == rows["tfidf"]
+    assert all(row["modality"] and row["dimension"] and row["cost"] for row in rows.values())
+    header = vetrina("components", "encoder").out.splitlines()[0].split()
+    assert header == "kind name licence modality dimension needs cost what it does".split()
+
+
 def test_a_shop_is_served_until_it_is_interrupted(built: Path) -> None:
     command = [sys.executable, "-m", "vetrina", "serve", str(built), "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:

@@ -388,6 +388,10 @@ class OfAnyLength(AttributesEncoder):
         return super().transform(contents) * np.float32(2)
 
 
+class NobodyKnowsTheCost(AttributesEncoder):
+    cost = " "
+
+
 class CentredOnTheBatch(AttributesEncoder):
     def transform(self, contents: Any) -> Floats:
         rows = super().transform(contents)
@@ -396,7 +400,11 @@ class CentredOnTheBatch(AttributesEncoder):
 
 @pytest.mark.parametrize(
     ("broken", "rule"),
-    [(OfAnyLength, "vectors_have_unit_length_or_are_zero"), (CentredOnTheBatch, "batch_equals_single")],
+    [
+        (OfAnyLength, "vectors_have_unit_length_or_are_zero"),
+        (CentredOnTheBatch, "batch_equals_single"),
+        (NobodyKnowsTheCost, "it_says_what_it_takes"),
+    ],
     ids=lambda value: getattr(value, "__name__", value),
 )
 def test_a_broken_encoder_is_found(broken: type[AttributesEncoder], rule: str) -> None:

@@ -95,11 +95,12 @@ def components(
     kinds = sorted({key[0] for key in everything})
     if kind is not None and kind not in kinds:
         raise ConfigError(f"There is no kind {kind!r} of component.{nearest(kind, kinds)} Known: {', '.join(kinds)}.")
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "kind": found,
             "name": name,
             "licence": cls.licence,
+            **cls.facts(),
             "about": " ".join((cls.__doc__ or "").strip().split("\n\n")[0].split()),
             "options": sorted(cls.config_type.model_fields),
         }
@@ -108,8 +109,13 @@ def components(
     ]
     if as_json:
         print_json(rows)
-    else:
-        print_table(["kind", "name", "licence", "what it does"], [list(row.values())[:4] for row in rows])
+        return
+    # Kinds differ in what is to be known of them, so each has a table of its own.
+    for one in kinds if kind is None else [kind]:
+        shown = [{name: cell for name, cell in row.items() if name != "options"} for row in rows if row["kind"] == one]
+        header = [name.replace("about", "what it does") for name in shown[0]]
+        print_table(header, [list(row.values()) for row in shown])
+        typer.echo()
 
 
 def _lines(stream: Iterable[str], name: str) -> list[dict[str, Any]]:

@@ -89,6 +89,11 @@ class Component:
     def __init__(self, config: Config | None = None, **options: Any) -> None:
         self.config: Any = config or self.config_type.parse(options, f"{self.kind}.{self.name}")
 
+    @classmethod
+    def facts(cls) -> dict[str, str]:
+        """What to know of it before choosing it, beside licence, docstring and options, by name."""
+        return {}
+
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """What was learned, by attribute name without the trailing underscore."""
         return {

@@ -66,6 +66,7 @@ class AttributesEncoder(Encoder):
     """
 
     modality = "attributes"
+    cost = "light: one SVD, no training"
     config_type = AttributesConfig
 
     def read(self, items: Items, root: Path) -> tuple[Sequence[Content], list[str]]:

@@ -25,9 +25,22 @@ class Encoder(Component):
     """
 
     modality: ClassVar[str] = ""
+    #: The extra that it cannot do without, as in ``pip install 'vetrina[media]'``; "" where there is none.
+    needs: ClassVar[str] = ""
+    #: What it costs to learn and to encode, in a few words: what the time goes with, and no promise of it.
+    cost: ClassVar[str] = ""
+    #: How long its vectors are, in a few words; what the option "dim" is by default where it is left empty.
+    dimension: ClassVar[str] = ""
     #: What learning and encoding run on: "cpu", or a name that torch and ONNX Runtime know, such as "cuda".
     #: Not an option, for it says nothing about the vectors; the build sets it.
     device: str = "cpu"
+
+    @classmethod
+    def facts(cls) -> dict[str, str]:
+        """What to know before choosing it: modality, dimension, the extra it needs, cost."""
+        field = cls.config_type.model_fields.get("dim")
+        dimension = cls.dimension or ("" if field is None else str(field.default))
+        return {"modality": cls.modality, "dimension": dimension, "needs": cls.needs, "cost": cls.cost}
 
     def read(self, items: Items, root: Path) -> tuple[Sequence[Any], list[str]]:
         """(content per item, content hash per item; "" where the item lacks the modality)."""

@@ -77,6 +77,8 @@ class PhotoEncoder(Encoder):
     """
 
     modality = "photo"
+    cost = "moderate: a small network of NumPy, learned in closed form"
+    dimension = "64 + the palette's 48"
     config_type = PhotoConfig
 
     def read(self, items: Items, root: Path) -> tuple[Sequence[str], list[str]]:

@@ -69,6 +69,7 @@ class TfidfEncoder(Encoder):
     """
 
     modality = "text"
+    cost = "light: counts of words and one SVD, no training"
     config_type = TfidfConfig
 
     def read(self, items: Items, root: Path) -> tuple[Sequence[str], list[str]]:

@@ -66,7 +66,16 @@ def reading_says_what_is_encoded(case: EncoderCase) -> None:
     require(len(contents) == len(hashes) == n_items, component, counts)
     require(hashes == case.hashes, component, "read() gives other hashes for the same items, so nothing is ever reused")
     require(len(set(hashes) - {""}) > 1, component, "different contents must have different hashes")
-    require(bool(component.modality), component, "its modality is not said")
+
+
+def it_says_what_it_takes(case: EncoderCase) -> None:
+    """Modality, dimension and cost are said, and what it needs is an extra's name: ``vetrina components`` lists them."""
+    component = case.make()
+    facts = type(component).facts()
+    unsaid = [name for name in ("modality", "dimension", "cost") if not facts[name].strip()]
+    require(not unsaid, component, f"its {', '.join(unsaid)} must be said: class attributes of those names")
+    needs = facts["needs"]
+    require(needs == needs.strip().lower(), component, f"needs must be an extra's name or empty. Got {needs!r}.")
 
 
 def vectors_have_unit_length_or_are_zero(case: EncoderCase) -> None:
@@ -107,6 +116,7 @@ ENCODER_RULES: dict[str, Callable[[EncoderCase], None]] = {
     **COMMON_RULES,
     **named(
         (
+            it_says_what_it_takes,
             reading_says_what_is_encoded,
             vectors_have_unit_length_or_are_zero,
             nothing_to_encode,
