@@ -98,12 +98,12 @@ def huge_png() -> bytes:
 def test_what_cannot_be_read_says_so(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "33777.jpg"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"33777\.jpg: .*(cannot be read as a photo|pixels)"):
+    with pytest.raises(DataError, match=r"33777\.jpg: the (photo|file) (is|has)"):
         read_photo(path, SIZE)
 
 
 def test_a_picture_of_too_many_pixels_below_the_bomb_limit() -> None:
-    with pytest.raises(DataError, match=r"more than the 64 million allowed|too many pixels"):
+    with pytest.raises(DataError, match=r"too many pixels .*at most 64 million"):
         read_photo(saved(Image.new("1", (9_000, 8_000))), SIZE)
 
 
@@ -177,7 +177,7 @@ def make(**options: float) -> PhotoEncoder:
     return PhotoEncoder(None, **{"filters": 24, "patch": 6, "dim": 16, "palette": 12, **options})
 
 
-Planted = tuple[PhotoEncoder, list[str], list[str], npt.NDArray[np.float32]]
+Planted = tuple[PhotoEncoder, list[tuple[str, ...]], list[str], npt.NDArray[np.float32]]
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +205,7 @@ def test_rows_have_unit_length(planted: Planted) -> None:
 
 def test_paths_bytes_and_pixels_are_the_same_photo(planted: Planted) -> None:
     encoder, contents, _, vectors = planted
-    path = Path(contents[4])
+    path = Path(contents[4][0])
     with Image.open(path) as image:
         pixels = np.asarray(image)
     np.testing.assert_allclose(encoder.transform([path, path.read_bytes(), pixels]), vectors[[4, 4, 4]], atol=1e-5)

@@ -1,10 +1,15 @@
-"""Reading a photo as it is meant to be seen: any usual format in, one small RGB array out."""
+"""Reading a photo as it is meant to be seen: any usual format in, upright RGB out."""
 
 from __future__ import annotations
 
 import hashlib
+import stat
+import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from io import BytesIO
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,21 +20,30 @@ from vetrina.core.errors import DataError, MissingFile
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["MAX_PIXELS", "content_hash", "read_photo"]
+__all__ = ["MAX_PIXELS", "Photo", "content_hash", "open_photo", "read_photo"]
 
 #: A picture that claims more pixels than this is not opened: a few kilobytes can unpack to gigabytes.
 MAX_PIXELS = 64_000_000
 
-
+#: A file, the bytes of one, or pixels: uint8 of shape (height, width, 3).
 Photo = str | Path | bytes | npt.NDArray[np.uint8]
+
+# Only what shops use, so that a file cannot reach the rarer, less tried decoders.
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "BMP", "TIFF")
+
+# A photo of more pixels than this is decoded one at a time: threads would each hold some hundred megabytes.
+_LARGE = 16_000_000
+_one_large = Lock()
+
+# Filters of warnings are the process's, not a thread's.
+_one_quiet = Lock()
 
 
 def read_photo(source: Photo, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
     """Decode a photo, turn it upright, and fit it on a white ground of fixed size.
 
-    The EXIF orientation is applied, transparency is laid over white, and CMYK,
-    greyscale and palette pictures become RGB; of an animation the first frame
-    is read. The aspect ratio is kept: what is left of the frame stays white.
+    The aspect ratio is kept: what is left of the frame stays white. What is
+    done to the pixels before is said at :func:`open_photo`.
 
     Parameters
     ----------
@@ -47,7 +61,7 @@ def read_photo(source: Photo, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
     MissingFile
         When the file does not exist.
     DataError
-        When it is not a picture, is cut short, or claims more than :data:`MAX_PIXELS` pixels.
+        When it is not a picture, is damaged, or claims more than :data:`MAX_PIXELS` pixels.
 
     Examples
     --------
@@ -61,52 +75,161 @@ def read_photo(source: Photo, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
     """
     from PIL import Image
 
-    where = str(source) if isinstance(source, str | Path) else "the uploaded photo"
+    upright = open_photo(source, max(size))
+    # Pictures of one pixel's width stay visible.
+    scale = min(size[0] / upright.width, size[1] / upright.height)
+    width, height = (max(1, min(round(side * scale), most)) for side, most in zip(upright.size, size, strict=True))
+    # At twice the frame and more, averaging areas is both fast and faithful.
+    method = Image.Resampling.BOX if scale <= 0.5 else Image.Resampling.BILINEAR
+    ground = Image.new("RGB", size, "white")
+    ground.paste(upright.resize((width, height), method), ((size[0] - width) // 2, (size[1] - height) // 2))
+    return np.asarray(ground, dtype=np.uint8)
+
+
+def open_photo(source: Photo, side: int) -> Image.Image:
+    """Decode a photo as an upright RGB picture of Pillow's.
+
+    The EXIF orientation is applied, transparency is laid over white; CMYK,
+    greyscale of 8 or 16 bits and palettes become RGB; of an animation the first
+    frame is read. A large photo may come scaled down by a whole number, with at
+    least ``2 * side`` pixels on each side. Damaged metadata do not hurt the picture.
+
+    Parameters
+    ----------
+    source : str, Path, bytes, or uint8 of shape (height, width, 3)
+    side : int
+        The longer side that is wanted of it in the end, in pixels.
+
+    Raises
+    ------
+    MissingFile
+        When the file does not exist.
+    DataError
+        When it is not a picture, is damaged, or claims more than :data:`MAX_PIXELS` pixels. What is
+        in parentheses at the end of the message is detail; what is before them is the kind of fault.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> open_photo(np.zeros((40, 30, 3), dtype=np.uint8), 64).size
+    (30, 40)
+    >>> open_photo(b"", 64)
+    Traceback (most recent call last):
+        ...
+    vetrina.core.errors.DataError: the photo that was sent: the photo is empty (0 bytes)
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    if isinstance(source, np.ndarray):
+        return Image.fromarray(source).convert("RGB")
+    where = "the photo that was sent" if isinstance(source, bytes) else Path(source).name
     try:
-        if isinstance(source, np.ndarray):
-            return _fit(Image.fromarray(source), size)
-        with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise DataError(
-                    f"{where}: {width} x {height} pixels, more than the {MAX_PIXELS // 1_000_000} million allowed. "
-                    "Make the photo smaller."
-                )
-            return _fit(image, size)
-    except FileNotFoundError as error:
-        raise MissingFile(f"{where}: there is no such photo. Check the photo column and the folder.") from error
+        data = BytesIO(_bytes(source, where))
+        with _quiet():
+            image = Image.open(data, formats=_FORMATS)
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            raise _too_large(where, f"{width:,} × {height:,}")
+        with _alone(width * height, image.format or ""):
+            return _decoded(image, side)
     except DataError:
         raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise DataError(f"{where}: claims too many pixels. Make the photo smaller.") from error
-    # Pillow's decoders raise all of these on damaged files.
-    except (OSError, SyntaxError, ValueError, TypeError, IndexError, EOFError, KeyError, OverflowError) as error:
-        raise DataError(f"{where}: cannot be read as a photo ({error}). Expected JPEG, PNG, WebP or GIF.") from error
+    except UnidentifiedImageError:
+        known = "JPEG, PNG, WebP, GIF, AVIF, BMP or TIFF"
+        raise DataError(f"{where}: the file is not a photo (expected {known})") from None
+    except Image.DecompressionBombError:
+        raise _too_large(where, "hundreds of millions") from None
+    except Exception as error:
+        # Pillow's decoders raise nearly anything on damaged files.
+        raise DataError(f"{where}: the photo is damaged ({error})") from error
 
 
-def _fit(image: Image.Image, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    from PIL import Image, ImageOps
+def _bytes(source: str | Path | bytes, where: str) -> bytes:
+    """A file's contents, read whole, so that no decoder waits for the disk while others do."""
+    if isinstance(source, bytes):
+        data = source
+    else:
+        try:
+            path = Path(source)
+            if not stat.S_ISREG(path.stat().st_mode):
+                raise DataError(f"{where}: the photo cannot be opened (not a file)")
+            data = path.read_bytes()
+        except FileNotFoundError:
+            raise MissingFile(f"{where}: there is no such photo") from None
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise DataError(f"{where}: the photo cannot be opened ({reason})") from None
+    if not data:
+        raise DataError(f"{where}: the photo is empty (0 bytes)")
+    return data
 
+
+def _too_large(where: str, pixels: str) -> DataError:
+    return DataError(
+        f"{where}: the photo has too many pixels ({pixels}; at most {MAX_PIXELS // 1_000_000} million are opened)"
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Pillow warns of damaged metadata and of large pictures; neither is news here."""
+    with _one_quiet, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _alone(pixels: int, format: str) -> AbstractContextManager[object]:
+    # JPEG decodes straight to a part of its size.
+    return _one_large if pixels > _LARGE and format != "JPEG" else nullcontext()
+
+
+def _decoded(image: Image.Image, side: int) -> Image.Image:
     # JPEG can be decoded at a half, quarter or eighth for a fraction of the work.
-    # Both sides get the longer one, for the picture may yet be turned.
-    image.draft("RGB", (max(size) * 2, max(size) * 2))
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode.startswith(("I", "F")):  # 16 or 32 bits of grey
-        grey = np.asarray(upright, dtype=np.float64)
-        grey *= 255 / max(float(grey.max()), 255.0)
-        upright = Image.fromarray(grey.clip(0, 255).astype(np.uint8))
-    if "A" in upright.getbands() or "transparency" in upright.info:
-        layer = upright.convert("RGBA")
-        upright = Image.new("RGB", layer.size, "white")
-        upright.paste(layer, mask=layer.getchannel("A"))
-    upright = upright.convert("RGB")
-    # At twice the frame and more, averaging areas is both fast and faithful.
-    large = upright.width >= 2 * size[0] and upright.height >= 2 * size[1]
-    method = Image.Resampling.BOX if large else Image.Resampling.BILINEAR
-    fitted = ImageOps.contain(upright, size, method=method)
-    ground = Image.new("RGB", size, "white")
-    ground.paste(fitted, ((size[0] - fitted.width) // 2, (size[1] - fitted.height) // 2))
-    return np.asarray(ground, dtype=np.uint8)
+    image.draft(None, (2 * side, 2 * side))
+    image.load()
+    turn = _orientation(image)
+    averages = image.mode in {"L", "LA", "RGB", "RGBA", "RGBX", "CMYK"}
+    by = min(image.size) // (2 * side)
+    if averages and by > 1 and image.width * image.height > _LARGE // 4:
+        image = image.reduce(by)
+    rgb = _rgb(image)
+    return rgb if turn is None else rgb.transpose(turn)
+
+
+def _orientation(image: Image.Image) -> Image.Transpose | None:
+    """What turns the picture upright (EXIF tag 274); None where it is, or where its metadata cannot be read."""
+    from PIL import Image
+
+    turns = (
+        Image.Transpose.FLIP_LEFT_RIGHT,
+        Image.Transpose.ROTATE_180,
+        Image.Transpose.FLIP_TOP_BOTTOM,
+        Image.Transpose.TRANSPOSE,
+        Image.Transpose.ROTATE_270,
+        Image.Transpose.TRANSVERSE,
+        Image.Transpose.ROTATE_90,
+    )
+    with _quiet():
+        try:
+            found = image.getexif().get(0x0112)
+        except Exception:  # noqa: BLE001  (as above: anything, and the picture is good without it)
+            return None
+    return turns[found - 2] if isinstance(found, int) and 2 <= found <= 8 else None
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    from PIL import Image
+
+    if image.mode.startswith(("I", "F")):  # 16 or 32 bits of grey, which Pillow would clip to white
+        grey = np.nan_to_num(np.asarray(image, dtype=np.float32))
+        least = 255.0 if image.mode.startswith("I") else 1.0
+        white = 65535.0 if image.mode.startswith("I;16") else max(float(grey.max()), least)
+        grey *= np.float32(255 / white)
+        return Image.fromarray((grey + 0.5).clip(0, 255).astype(np.uint8)).convert("RGB")
+    if "A" in image.getbands() or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+    return image.convert("RGB")
 
 
 def content_hash(source: str | Path | bytes) -> str:
@@ -124,5 +247,5 @@ def content_hash(source: str | Path | bytes) -> str:
     try:
         with open(source, "rb") as file:
             return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-    except OSError:
+    except (OSError, ValueError):
         return ""

@@ -12,10 +12,7 @@ econometrics of joint production (Journal of Econometrics 1976).
 
 from __future__ import annotations
 
-import logging
-import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -27,10 +24,10 @@ from pydantic import Field
 from scipy import sparse
 
 from vetrina.core import Config, Items, Progress, register
-from vetrina.core.errors import DataError
-from vetrina.core.photo import content_hash, read_photo
+from vetrina.core.photo import Photo, read_photo
 from vetrina.encode.attributes import AttributesEncoder
 from vetrina.encode.base import Encoder, unit_rows
+from vetrina.encode.photos import decoded, encode_photos, photo_contents
 from vetrina.encode.text import TfidfEncoder
 
 __all__ = ["PhotoConfig", "PhotoEncoder"]
@@ -38,9 +35,6 @@ __all__ = ["PhotoConfig", "PhotoEncoder"]
 Floats = npt.NDArray[np.float32]
 Photos = npt.NDArray[np.uint8]
 
-_log = logging.getLogger(__name__)
-
-_CHUNK = 128  # photos decoded while the chunk before goes through the network
 _LEVELS = 32  # steps of each of red, green and blue in the colour table
 _FOREGROUND = 15.0  # distance in CIELAB from the background's colour at which a pixel is fully of the product
 
@@ -66,9 +60,10 @@ class PhotoConfig(Config):
 class PhotoEncoder(Encoder):
     """Convolution, soft threshold, pooling over a grid, colours beside it, and a linear layer learned from the texts.
 
-    A content is a path, the bytes of a file, or pixels (uint8 of shape (height,
-    width, 3)). What is missing or cannot be read becomes a row of zeros: the
-    build's check of the photos is what reports it.
+    A content is a path, the bytes of a file, pixels (uint8 of shape (height,
+    width, 3)), or a tuple of such: the vector is then the mean of its photos'.
+    What is missing or cannot be read becomes a row of zeros: the build's check
+    of the photos is what reports it.
 
     Learned arrays: ``filters_`` (patch² · 3, n_filters) with the whitening
     folded in, ``offset_`` (n_filters,), ``palette_`` (n_colours, 3) in CIELAB,
@@ -81,11 +76,8 @@ class PhotoEncoder(Encoder):
     dimension = "64 + the palette's 48"
     config_type = PhotoConfig
 
-    def read(self, items: Items, root: Path) -> tuple[Sequence[str], list[str]]:
-        contents = [str(root / photo) if photo else "" for photo in items.table["photo"].fill_null("")]
-        with ThreadPoolExecutor(_threads()) as pool:
-            hashes = list(pool.map(content_hash, contents))
-        return contents, hashes
+    def read(self, items: Items, root: Path) -> tuple[Sequence[tuple[str, ...]], list[str]]:
+        return photo_contents(items, root)
 
     def fit(self, items: Items, contents: Sequence[Any], progress: Progress) -> Self:
         rng = np.random.default_rng(self.config.seed)
@@ -93,12 +85,12 @@ class PhotoEncoder(Encoder):
         if len(chosen) > self.config.fit_photos:
             chosen = np.sort(rng.choice(chosen, self.config.fit_photos, replace=False))
         with progress.step("Reading photos", len(chosen)) as step:
-            photos, readable = [], []
-            for part, kept in self._decoded([contents[i] for i in chosen.tolist()]):
-                photos.append(part[kept])
-                readable.append(kept)
-                step.advance(len(kept))
-            chosen = chosen[np.concatenate([np.empty(0, dtype=bool), *readable])]
+            photos, rows = [], [np.empty(0, dtype=np.int64)]
+            for part, row in decoded([contents[i] for i in chosen.tolist()], self._read):
+                photos.append(part)
+                rows.append(row)
+                step.advance(len(np.unique(row)))
+            chosen = chosen[np.concatenate(rows)]
             white = np.full((0 if len(chosen) else 1, self.config.height, self.config.width, 3), 255, dtype=np.uint8)
             learned = np.concatenate([white, *photos])
         with progress.step("Learning from photos"):
@@ -113,10 +105,8 @@ class PhotoEncoder(Encoder):
     def transform(self, contents: Sequence[Any]) -> Floats:
         """Encode photos: float32 of shape (len(contents), dim + n_colours), zero where unreadable."""
         self.require_fitted("projection_")
-        rows = [np.empty((0, self.projection_.shape[1] + len(self.palette_)), dtype=np.float32)]
-        for photos, readable in self._decoded(contents):
-            rows.append(np.where(readable[:, None], self._encode(photos), np.float32(0)))
-        return np.concatenate(rows)
+        dim = self.projection_.shape[1] + len(self.palette_)
+        return encode_photos(contents, self._encode, dim, self._read)
 
     def transform_photos(self, photos: Sequence[bytes]) -> Floats:
         return self.transform(photos)
@@ -127,29 +117,8 @@ class PhotoEncoder(Encoder):
         colour = unit_rows(colours - self.colour_mean_) * np.float32(self.config.colour_weight)
         return unit_rows(np.concatenate([learned, colour], axis=1))
 
-    def _decoded(self, contents: Sequence[Any]) -> Iterator[tuple[Photos, npt.NDArray[np.bool_]]]:
-        """Photos chunk by chunk, and which could be read; the next chunk is decoded meanwhile."""
-        size = (self.config.width, self.config.height)
-        blank = np.full((self.config.height, self.config.width, 3), 255, dtype=np.uint8)
-
-        def decode(content: Any) -> Photos | None:
-            if isinstance(content, str) and not content:
-                return None
-            try:
-                return read_photo(content, size)
-            except DataError as error:
-                _log.info("%s", error)
-                return None
-
-        with ThreadPoolExecutor(_threads()) as pool:
-            starts = range(0, len(contents), _CHUNK)
-            ahead = [pool.submit(decode, content) for content in contents[:_CHUNK]]
-            for start in starts:
-                following = contents[start + _CHUNK : start + 2 * _CHUNK]
-                running, ahead = ahead, [pool.submit(decode, content) for content in following]
-                photos = [one.result() for one in running]
-                readable = np.array([photo is not None for photo in photos])
-                yield np.stack([blank if photo is None else photo for photo in photos]), readable
+    def _read(self, source: Photo) -> Photos:
+        return read_photo(source, (self.config.width, self.config.height))
 
     # The layers
 
@@ -336,7 +305,3 @@ def _shrunk_mean(rows: Floats) -> Floats:
     """The mean as if ten empty rows were there too, so that a shop of one photo has a vector as well."""
     mean: Floats = (rows.sum(axis=0) / (len(rows) + 10)).astype(np.float32)
     return mean
-
-
-def _threads() -> int:
-    return min(4, os.cpu_count() or 1)

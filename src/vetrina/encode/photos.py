@@ -1,0 +1,165 @@
+"""What photo encoders share: which photos an item has, their decoding, and one vector for several of them."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from vetrina.core import Items
+from vetrina.core.errors import DataError
+from vetrina.core.photo import Photo, content_hash
+from vetrina.encode.base import unit_rows
+
+__all__ = ["decoded", "encode_photos", "photo_contents"]
+
+Floats = npt.NDArray[np.float32]
+Photos = npt.NDArray[np.uint8]
+
+_log = logging.getLogger(__name__)
+
+
+def photo_contents(items: Items, root: Path) -> tuple[list[tuple[str, ...]], list[str]]:
+    """The photos of every item: what a photo encoder's ``read`` gives.
+
+    Parameters
+    ----------
+    items : Items
+        ``photo`` comes first, then ``more_photos`` where the table has such a column.
+    root : Path
+        Where relative paths begin.
+
+    Returns
+    -------
+    contents : list of tuple of str
+        Paths; () for an item that names none.
+    hashes : list of str
+        Of all files of the item together; "" where none can be read.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> photo_contents(Items(pl.DataFrame({"photo": ["a.jpg", ""]})), Path("shop"))
+    ([('shop/a.jpg',), ()], ['', ''])
+    """
+    first = items.table["photo"].fill_null("").to_list()
+    more: list[list[str] | None] = [None] * len(first)
+    if "more_photos" in items.table.columns:
+        more = items.table["more_photos"].cast(pl.List(pl.String)).to_list()
+    contents = [
+        tuple(str(root / path) for path in dict.fromkeys([one, *(others or [])]) if path)
+        for one, others in zip(first, more, strict=True)
+    ]
+    with ThreadPoolExecutor(_threads()) as pool:
+        return contents, list(pool.map(_hash_of_all, contents))
+
+
+def _hash_of_all(paths: tuple[str, ...]) -> str:
+    hashes = [found for path in paths if (found := content_hash(path))]
+    if len(hashes) < 2:
+        return "".join(hashes)
+    return hashlib.blake2b("".join(hashes).encode(), digest_size=16).hexdigest()
+
+
+def decoded(
+    contents: Sequence[Any], read: Callable[[Photo], Photos], chunk: int = 128
+) -> Iterator[tuple[Photos, npt.NDArray[np.int64]]]:
+    """Every readable photo of every content, chunk by chunk; the next chunk is decoded while the caller computes.
+
+    What cannot be read is left out: the build's check of the photos is what
+    reports it. Threads decode, for Pillow leaves Python's lock. Whoever runs
+    several batches of contents through a network loses least by passing them
+    in one call, for the overlap begins anew with each.
+
+    Parameters
+    ----------
+    contents : sequence
+        Each a path, the bytes of a file, pixels (uint8 of shape (height, width, 3)), or a
+        tuple of such: several photos of one item. "" and () have none.
+    read : callable
+        Photo to uint8 of shape (height, width, 3), the same for all; raises ``DataError``
+        for what it cannot read. :func:`~vetrina.core.photo.read_photo` with a size, for one.
+    chunk : int
+        Photos in memory at once are twice as many.
+
+    Yields
+    ------
+    photos : uint8 of shape (n, height, width, 3)
+        Of at most ``chunk`` photos.
+    rows : int64 of shape (n,)
+        Which content each is of.
+    """
+    rows = [row for row, content in enumerate(contents) for _ in _each(content)]
+    sources = [source for content in contents for source in _each(content)]
+
+    def one(source: Photo) -> Photos | None:
+        try:
+            return read(source)
+        except DataError as error:
+            _log.info("%s", error)
+            return None
+
+    with ThreadPoolExecutor(_threads()) as pool:
+        ahead: list[Future[Photos | None]] = [pool.submit(one, source) for source in sources[:chunk]]
+        for start in range(0, len(sources), chunk):
+            running = ahead
+            ahead = [pool.submit(one, source) for source in sources[start + chunk : start + 2 * chunk]]
+            found = [future.result() for future in running]
+            kept = [at for at, photo in enumerate(found) if photo is not None]
+            if kept:
+                yield (
+                    np.stack([photo for photo in found if photo is not None]),
+                    np.array([rows[start + at] for at in kept], dtype=np.int64),
+                )
+
+
+def encode_photos(
+    contents: Sequence[Any], encode: Callable[[Photos], Floats], dim: int, read: Callable[[Photo], Photos]
+) -> Floats:
+    """One vector per content: the mean of the unit vectors of its readable photos, of unit length; zero without any.
+
+    Parameters
+    ----------
+    contents : sequence
+        As in :func:`decoded`.
+    encode : callable
+        uint8 of shape (n, height, width, 3) to float32 of shape (n, dim).
+    dim : int
+    read : callable
+        As in :func:`decoded`.
+
+    Returns
+    -------
+    float32 of shape (len(contents), dim)
+
+    Examples
+    --------
+    >>> black, white = (np.full((2, 2, 3), value, dtype=np.uint8) for value in (0, 255))
+    >>> def is_white(photos):
+    ...     share = photos.mean(axis=(1, 2, 3), keepdims=True).reshape(-1, 1).astype(np.float32) / 255
+    ...     return np.concatenate([share, 1 - share], axis=1)
+    >>> encode_photos([white, (black, white), ()], is_white, 2, lambda photo: photo).round(2).tolist()
+    [[1.0, 0.0], [0.7099999785423279, 0.7099999785423279], [0.0, 0.0]]
+    """
+    sums = np.zeros((len(contents), dim), dtype=np.float32)
+    for photos, rows in decoded(contents, read):
+        np.add.at(sums, rows, unit_rows(encode(photos)))
+    return unit_rows(sums)
+
+
+def _each(content: Any) -> tuple[Photo, ...]:
+    if isinstance(content, tuple):
+        return content
+    return () if isinstance(content, str) and not content else (content,)
+
+
+def _threads() -> int:
+    return min(4, os.cpu_count() or 1)
