@@ -37,6 +37,7 @@ def items_of(n_items: int, vectors: Mapping[str, Floats] | None = None, **column
         "price": [None] * n_items,
         "in_stock": [True] * n_items,
         "available_at": [None] * n_items,
+        "more_photos": [[]] * n_items,
     }
     table = {name: blank.get(name, [""] * n_items) for name in ITEM_COLUMNS} | columns
     own = {name: pl.Series(values).dtype for name, values in columns.items() if name not in ITEM_COLUMNS}

@@ -217,7 +217,7 @@ def test_formats_page_holds_every_canonical_column() -> None:
         found = dict(re.findall(r"^\| `(\w+)` \| ([^|]+?) \|", parts[title], flags=re.MULTILINE))
         assert list(found) == list(columns), title
         words = {"String": "text", "Int64": "whole number", "Int32": "whole number", "Float64": "number"}
-        words["Boolean"] = "true or false"
+        words |= {"Boolean": "true or false", "List(String)": "list of text"}
         assert found == {name: words[str(kind)] for name, kind in columns.items()}, title
 
 

@@ -45,7 +45,8 @@ def catalogue(n_items: int = N_ITEMS) -> Items:
     rows: dict[str, list[Any]] = {
         "item": [f"i{number}" for number in range(n_items)],
         "title": [f"{colours[number % 4]} thing" for number in range(n_items)],
-        **{name: [""] * n_items for name in ("description", "category", "brand", "colour", "photo")},
+        **{name: [""] * n_items for name in ("description", "category", "brand", "colour", "photo", "audio", "video")},
+        "more_photos": [[]] * n_items,
         "price": [1.0] * n_items,
         "in_stock": [True] * n_items,
         "available_at": [None] * n_items,

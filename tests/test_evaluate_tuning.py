@@ -29,6 +29,7 @@ DAYS: Space = {"days": Choice(None, 20, 1)}
 def catalogue() -> Items:
     rows: dict[str, list[Any]] = {name: [""] * 6 for name in ITEM_COLUMNS}
     rows |= {"item": list("abcdef"), "price": [1.0] * 6, "in_stock": [True] * 6, "available_at": [None] * 6}
+    rows |= {"more_photos": [[]] * 6}
     return Items(pl.DataFrame({name: pl.Series(name, rows[name], dtype=kind) for name, kind in ITEM_COLUMNS.items()}))
 
 

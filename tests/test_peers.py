@@ -41,8 +41,8 @@ def task() -> Task:
 def planted(seed: int) -> Task:
     rng = np.random.default_rng(seed)
     blank = {name: pl.lit(None, kind) for name, kind in ITEM_COLUMNS.items()}
-    stock = {"in_stock": pl.lit(True)}
-    texts = {name: pl.lit("") for name in ("description", "category", "brand", "colour", "photo")}
+    stock = {"in_stock": pl.lit(True), "more_photos": pl.lit([], ITEM_COLUMNS["more_photos"])}
+    texts = {name: pl.lit("") for name in ("description", "category", "brand", "colour", "photo", "audio", "video")}
     names = pl.DataFrame({"item": [f"i{number}" for number in range(N_ITEMS)]})
     items = Items(names.with_columns(**(blank | stock | texts | {"item": pl.col("item"), "title": pl.col("item")})))
     rows = []

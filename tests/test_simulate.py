@@ -48,6 +48,9 @@ def make_items(n: int = 240, **columns: pl.Series) -> Items:
             "in_stock": rng.random(n) < 0.95,
             "available_at": pl.Series([None] * n, dtype=pl.Int64),
             "photo": [""] * n,
+            "more_photos": [[]] * n,
+            "audio": [""] * n,
+            "video": [""] * n,
             "gender": gender,
         }
     )

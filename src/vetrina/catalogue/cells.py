@@ -8,7 +8,7 @@ from importlib.resources import files
 
 import polars as pl
 
-__all__ = ["booleans", "clean", "column_words", "epoch_seconds", "numbers", "plain_ids", "plausible_unit"]
+__all__ = ["booleans", "clean", "column_words", "epoch_seconds", "listed", "numbers", "plain_ids", "plausible_unit"]
 
 _CURRENCY = (
     r"(?:(?:A|AU|C|CA|HK|NT|NZ|R|S|US)?\$|[£€¥￥₹₽₩₺元円원]|"
@@ -113,6 +113,22 @@ def booleans(cells: pl.Series) -> pl.Series:
     """
     words = cells.str.to_lowercase().replace_strict(_answers(), default=None, return_dtype=pl.Boolean)
     return words.fill_null(numbers(cells) > 0)
+
+
+def listed(cells: pl.Series, between: str) -> pl.Series:
+    """Text, never null; a JSON list becomes its parts with ``between`` between them.
+
+    Examples
+    --------
+    >>> listed(pl.Series(['["red", "blue"]', "red", None]), "; ").to_list()
+    ['red; blue', 'red', '']
+    """
+    cells = cells.fill_null("")
+    is_list = cells.str.contains(r'^\[+\s*".*"\s*\]+$|^\[\s*\]$')
+    if not is_list.any():
+        return cells
+    parts = cells.str.replace_all(r'^\[+\s*"?|"?\s*\]+$', "").str.replace_all(r'"\s*\]?\s*,\s*\[?\s*"', between)
+    return pl.select(pl.when(is_list).then(parts).otherwise(cells).alias(cells.name)).to_series()
 
 
 def plausible_unit(values: pl.Series) -> str | None:

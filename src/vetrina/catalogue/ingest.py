@@ -16,9 +16,9 @@ from pathlib import Path
 
 import polars as pl
 
-from vetrina.catalogue.cells import booleans, clean, epoch_seconds, numbers, plain_ids
+from vetrina.catalogue.cells import booleans, clean, epoch_seconds, listed, numbers, plain_ids
 from vetrina.catalogue.mapping import EventMapping, ItemMapping
-from vetrina.catalogue.photos import check_photos
+from vetrina.catalogue.media import read_media
 from vetrina.catalogue.tables import ROW, Table, read_table
 from vetrina.core.errors import DataError, TooManyBadRows
 from vetrina.core.items import CATEGORY_SEPARATOR, ITEM_COLUMNS
@@ -75,14 +75,14 @@ def read_items(mapping: ItemMapping, root: Path, progress: Progress | None = Non
     Returns
     -------
     Ingested
-        ``photo`` is a path seen from ``root``, "" where there is no readable photo.
+        Photos, sound and video are paths seen from ``root``, of such files as can be read.
 
     Raises
     ------
     MissingFile, MissingColumn
         The message names the nearest one.
     TooManyBadRows
-        When more than ``max_bad_share`` of the rows have something in quarantine (photos aside).
+        When more than ``max_bad_share`` of the rows have something in quarantine (media aside).
     DataError
         When no item is left.
 
@@ -125,7 +125,7 @@ def items_from_table(table: Table, mapping: ItemMapping, root: Path, progress: P
     columns: dict[str, pl.Series] = {"item": frame["__id"]}
     for name in ("title", "description", "brand", "colour"):
         source = getattr(mapping, name)
-        columns[name] = _listed(frame[source], ", ") if source else _constant(frame, "")
+        columns[name] = listed(frame[source], ", ") if source else _constant(frame, "")
     for name in ("title", "description"):
         columns[name], has_html = _without_html(columns[name])
         if has_html:
@@ -142,14 +142,11 @@ def items_from_table(table: Table, mapping: ItemMapping, root: Path, progress: P
         seconds, reason = epoch_seconds(frame[mapping.available_at], mapping.time_format)
         found.cells(frame, mapping.available_at, reason.is_not_null(), reason)
         columns["available_at"] = seconds
-    paths, photo_notes = _photo_paths(frame, mapping)
-    notes += photo_notes
-    kept, bad_photos = paths.to_list(), table.quarantine.clear()
-    if (paths != "").any():
-        kept, bad_photos = check_photos(root, kept, rows=frame[ROW].to_list(), name=table.name, progress=shown)
-    columns["photo"] = pl.Series(kept, dtype=pl.String)
+    media, bad_media, media_notes = read_media(frame, mapping, root, table.name, shown)
+    columns |= media
+    notes += media_notes
     for name in mapping.attributes:
-        columns[name] = _listed(frame[name], ", ")
+        columns[name] = listed(frame[name], ", ")
     for name in mapping.numbers:
         columns[name] = _numeric(found, frame, name)
     items = pl.DataFrame(
@@ -159,7 +156,7 @@ def items_from_table(table: Table, mapping: ItemMapping, root: Path, progress: P
     found.check_share(mapping.max_bad_share, "[items]")
     if not items.height:
         raise DataError(f"{table.name}: holds no item. A row for each item was expected after the header.")
-    return Ingested(items, _tell(found, bad_photos, items.height, "items", shown), notes, table.n_rows)
+    return Ingested(items, _tell(found, bad_media, items.height, "items", shown), notes, table.n_rows)
 
 
 def read_events(
@@ -395,16 +392,6 @@ def _constant(frame: pl.DataFrame, value: str | bool | None) -> pl.Series:
     return pl.select(pl.repeat(value, frame.height)).to_series()
 
 
-def _listed(cells: pl.Series, between: str) -> pl.Series:
-    """Text, never null; a JSON list becomes its parts with ``between`` between them."""
-    cells = cells.fill_null("")
-    is_list = cells.str.contains(r'^\[+\s*".*"\s*\]+$|^\[\s*\]$')
-    if not is_list.any():
-        return cells
-    parts = cells.str.replace_all(r'^\[+\s*"?|"?\s*\]+$', "").str.replace_all(r'"\s*\]?\s*,\s*\[?\s*"', between)
-    return pl.select(pl.when(is_list).then(parts).otherwise(cells).alias(cells.name)).to_series()
-
-
 def _without_html(texts: pl.Series) -> tuple[pl.Series, bool]:
     """Texts without tags and with entities as the letters they stand for: (texts, whether there were any)."""
     marked = texts.str.contains(_TAG)
@@ -419,7 +406,7 @@ def _category(frame: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
     if not columns:
         return _constant(frame, "")
     levels = [
-        _listed(frame[column], CATEGORY_SEPARATOR).str.replace_all(r"\s*>\s*", CATEGORY_SEPARATOR).alias(str(place))
+        listed(frame[column], CATEGORY_SEPARATOR).str.replace_all(r"\s*>\s*", CATEGORY_SEPARATOR).alias(str(place))
         for place, column in enumerate(columns)
     ]
     table = pl.DataFrame(levels)
@@ -456,24 +443,3 @@ def _kinds(frame: pl.DataFrame, mapping: EventMapping) -> pl.Series:
     ours = {kind.name: kind.name for kind in EventKind}
     words = {**ours, **{word.strip().lower(): kind for word, kind in mapping.kinds.items()}}
     return frame[mapping.kind].str.to_lowercase().replace_strict(words, default=None, return_dtype=pl.String)
-
-
-def _photo_paths(frame: pl.DataFrame, mapping: ItemMapping) -> tuple[pl.Series, list[str]]:
-    """(path of each item's photo seen from the shop's folder, "" where none; notes)."""
-    if mapping.photo_column:
-        names = frame[mapping.photo_column].fill_null("")
-    elif mapping.photos:
-        # A separator in an id must not lead into another folder.
-        ids = frame["__id"].str.replace_all(r"[/\\]", "_")
-        before, _, after = mapping.photo.partition("{item}")
-        names = pl.select(pl.concat_str(pl.lit(before), ids, pl.lit(after))).to_series()
-    else:
-        return _constant(frame, ""), []
-    addresses = names.str.contains(r"^[a-z]+://")
-    notes = []
-    if addresses.any():
-        notes.append(f"{int(addresses.sum()):,} photos are given as web addresses, which are not fetched.")
-        names = names.set(addresses, "")
-    folder = mapping.photos.rstrip("/")
-    paths = pl.select(pl.when(names != "").then(pl.lit(f"{folder}/" if folder else "") + names).otherwise(pl.lit("")))
-    return paths.to_series(), notes

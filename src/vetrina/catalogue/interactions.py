@@ -300,11 +300,12 @@ def _items(
         notes.append("Texts differ between rows of one item: they are read as reviews, from the training part alone.")
     photos, bad = _photos(grouped, images, name, notes, shown)
     empty: dict[str, pl.Expr | pl.Series] = {column: pl.lit(None, dtype) for column, dtype in ITEM_COLUMNS.items()}
-    words = {column: pl.lit("") for column in ("description", "category", "brand", "colour")}
+    words = {column: pl.lit("") for column in ("description", "category", "brand", "colour", "audio", "video")}
     filled: dict[str, pl.Expr | pl.Series] = {
         "item": pl.col("item_id"),
         "title": pl.col("title"),
         "photo": photos,
+        "more_photos": pl.lit([], dtype=pl.List(pl.String)),
         "in_stock": pl.lit(value=True),
     }
     return Items(grouped.select(**{**empty, **words, **filled})), reviews, bad

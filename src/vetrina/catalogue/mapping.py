@@ -58,9 +58,11 @@ class ItemMapping(Mapping):
     in_stock: str = Field(default="", description="yes/no, or how many there are")
     available_at: str = Field(default="", description="when the item came on sale; left out: always")
     photos: str = Field(default="", description="folder of photos, seen from the shop's folder")
-    photo: str = Field(
-        default="{item}.jpg", description="a file name with {item} in it, or the column that has the name"
-    )
+    photo: str = Field(default="{item}.jpg", description="a file name with {item} in it, or the column of the name")
+    more_photos: str = Field(default="", description="further photos: a pattern like {item}_*.jpg, or a column")
+    media: str = Field(default="", description="folder of sound and video, seen from the shop's folder")
+    audio: str = Field(default="", description="a pattern like {item}.mp3 or {item}.*, or the column of the name")
+    video: str = Field(default="", description="a pattern like {item}.mp4, or the column of the name")
     attributes: tuple[str, ...] = Field(default=(), description="further columns to keep, as text")
     numbers: tuple[str, ...] = Field(default=(), description="further columns to keep, as numbers")
     max_bad_share: float = Field(default=0.2, ge=0, le=1, description="stop when more of the rows than this are bad")
@@ -79,16 +81,29 @@ class ItemMapping(Mapping):
             )
         return self
 
+    @field_validator("more_photos", "audio", "video")
+    @classmethod
+    def _star_after_item(cls, value: str) -> str:
+        if "*" in value.partition("{item}")[0] and "{item}" in value:
+            raise ValueError(f"{value!r} has a * before {{item}}; it may stand after it, as in {{item}}_*.jpg")
+        return value
+
+    @property
+    def media_columns(self) -> dict[str, str]:
+        """The column that names the files of ``photo``, ``more_photos``, ``audio``, ``video``; "" where none does."""
+        told = {name: getattr(self, name) for name in ("photo", "more_photos", "audio", "video")}
+        return {name: "" if "{item}" in value else value for name, value in told.items()}
+
     @property
     def photo_column(self) -> str:
         """The column that names the photo; "" when a pattern does."""
-        return "" if "{item}" in self.photo else self.photo
+        return self.media_columns["photo"]
 
     @property
     def columns(self) -> list[str]:
         """The file's columns that are read, each once."""
         single = [self.item, self.title, self.description, *self.category, self.brand, self.colour, self.price]
-        single += [self.in_stock, self.available_at, self.photo_column, *self.attributes, *self.numbers]
+        single += [self.in_stock, self.available_at, *self.media_columns.values(), *self.attributes, *self.numbers]
         return list(dict.fromkeys(name for name in single if name))
 
 

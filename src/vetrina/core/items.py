@@ -16,7 +16,8 @@ __all__ = ["CATEGORY_SEPARATOR", "ITEM_COLUMNS", "Items", "attribute_texts", "do
 CATEGORY_SEPARATOR = " > "
 
 #: Columns of the canonical items table, in order. Text is never null ("" means
-#: none); a price of null is unknown; ``available_at`` is in epoch seconds.
+#: none), nor is the list of further photos; a price of null is unknown;
+#: ``available_at`` is in epoch seconds.
 #: Every further column is an attribute of the shop's own.
 ITEM_COLUMNS: dict[str, pl.DataType] = {
     "item": pl.String(),
@@ -29,6 +30,9 @@ ITEM_COLUMNS: dict[str, pl.DataType] = {
     "in_stock": pl.Boolean(),
     "available_at": pl.Int64(),
     "photo": pl.String(),
+    "more_photos": pl.List(pl.String()),
+    "audio": pl.String(),
+    "video": pl.String(),
 }
 
 Codes = npt.NDArray[np.int32]

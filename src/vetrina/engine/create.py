@@ -131,7 +131,7 @@ def create_from_tables(
         Columns query, item and grade; also rater where several people graded, null in the rows whose
         grade counts.
     photos_root : Path or None
-        Where the paths in the column ``photo`` begin.
+        Where the paths in the columns ``photo``, ``more_photos``, ``audio`` and ``video`` begin.
     name, currency : str
     simulated : bool
         Whether the shoppers are simulated.
@@ -268,8 +268,11 @@ def _item_options(items: pl.DataFrame, photos: str) -> dict[str, Any]:
     options: dict[str, Any] = {column: column for column in ITEM_COLUMNS if column in used and column != "category"}
     own = [column for column in items.columns if column not in ITEM_COLUMNS]
     numeric = [column for column in own if items.schema[column].is_numeric()]
-    if "photo" in used and photos:
-        options["photos"] = photos
+    if photos:
+        if used & {"photo", "more_photos"}:
+            options |= {"photos": photos, "photo": "photo"}
+        if used & {"audio", "video"}:
+            options["media"] = photos
     return {
         **options,
         "file": "source/items.parquet",
@@ -291,6 +294,8 @@ def _event_options(events: pl.DataFrame) -> dict[str, Any]:
 
 
 def _says_something(column: pl.Series) -> bool:
+    if column.dtype == pl.List:
+        return bool((column.list.len() > 0).any())
     if column.dtype == pl.String:
         return bool((column.fill_null("") != "").any())
     return column.null_count() < len(column)

@@ -34,7 +34,7 @@ from vetrina.retrieve.base import Retriever
 
 __all__ = ["REPORT", "Report", "Snapshots"]
 
-FORMAT = 3
+FORMAT = 4
 
 #: The page that a build leaves of itself, beside manifest.json.
 REPORT = "report.html"

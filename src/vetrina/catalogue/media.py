@@ -1,0 +1,213 @@
+"""Photos, sound and video of items: which files they are, and which of them can be read."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from vetrina.catalogue.cells import listed
+from vetrina.catalogue.mapping import ItemMapping
+from vetrina.catalogue.photos import check_photos
+from vetrina.catalogue.tables import QUARANTINE_COLUMNS, ROW, empty_quarantine
+from vetrina.core.clip import can_read_clips, check_clip
+from vetrina.core.errors import DataError, MissingFile
+from vetrina.core.progress import Progress
+
+__all__ = ["read_media", "several"]
+
+Names = list[list[str]]
+
+
+def read_media(
+    frame: pl.DataFrame, mapping: ItemMapping, root: Path, name: str, shown: Progress
+) -> tuple[dict[str, pl.Series], pl.DataFrame, list[str]]:
+    """The columns ``photo``, ``more_photos``, ``audio`` and ``video`` of the canonical table.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The columns of the file, and the items' ids as ``__id``.
+    mapping : ItemMapping
+    root : Path
+        The shop's folder.
+    name : str
+        The items' file, for quarantine.
+    shown : Progress
+
+    Returns
+    -------
+    columns : dict of str to Series
+        Paths seen from ``root``, of files that can be read.
+    quarantine : DataFrame
+        One row for each file that cannot.
+    notes : list of str
+    """
+    notes: list[str] = []
+    rows = frame[ROW].to_list()
+    photos = _photos(frame, mapping, root, notes)
+    more = _more_photos(frame, mapping, root, photos, notes)
+    kept, quarantine = photos, [empty_quarantine()]
+    if any(photos):
+        kept, bad = check_photos(root, photos, rows=rows, name=name, progress=shown)
+        quarantine.append(bad)
+    flat = [path for paths in more for path in paths]
+    if flat:
+        owner = [row for row, paths in enumerate(more) for _ in paths]
+        sound, bad = check_photos(root, flat, rows=[rows[one] for one in owner], name=name, progress=shown)
+        quarantine.append(bad.with_columns(column=pl.lit("more_photos")))
+        more = [[] for _ in more]
+        for row, path in zip(owner, sound, strict=True):
+            if path:
+                more[row].append(path)
+    columns = {"photo": pl.Series(kept, dtype=pl.String), "more_photos": pl.Series(more, dtype=pl.List(pl.String))}
+    kinds: tuple[Literal["audio", "video"], ...] = ("audio", "video")
+    for kind in kinds:
+        paths = [found[0] if found else "" for found in _named(frame, mapping, root, kind, notes)]
+        if any(paths) and can_read_clips():
+            paths, bad = _check_clips(root, paths, kind, rows, name, shown)
+            quarantine.append(bad)
+        elif any(paths):
+            count = sum(bool(path) for path in paths)
+            notes.append(
+                f"{name}: {count:,} items have {kind}, which is neither checked nor encoded, for PyAV is not "
+                "installed. Install it with: pip install 'vetrina[media]'"
+            )
+        columns[kind] = pl.Series(paths, dtype=pl.String)
+    return columns, pl.concat(quarantine), notes
+
+
+def several(cell: str) -> list[str]:
+    """The names in one cell: separated by line breaks, bars or semicolons, or else by commas.
+
+    Examples
+    --------
+    >>> several("front.jpg, back.jpg"), several("a, b.jpg | c.jpg"), several("")
+    (['front.jpg', 'back.jpg'], ['a, b.jpg', 'c.jpg'], [])
+    """
+    parts = re.split(r"[\n|;]", cell) if re.search(r"[\n|;]", cell) else cell.split(",")
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _photos(frame: pl.DataFrame, mapping: ItemMapping, root: Path, notes: list[str]) -> list[str]:
+    """Where each item's photo should be, "" where it has none."""
+    column = mapping.media_columns["photo"]
+    if column and column == mapping.more_photos:  # one column of all photos, the first of which is the photo
+        return [found[0] if found else "" for found in _named(frame, mapping, root, "photo", notes)]
+    if column:
+        return _in_folder(mapping.photos, frame[column].fill_null("").to_list(), "photos", notes)
+    if not mapping.photos:
+        return [""] * frame.height
+    return _in_folder(mapping.photos, [mapping.photo.replace("{item}", one) for one in _plain(frame)], "photos", notes)
+
+
+def _more_photos(
+    frame: pl.DataFrame, mapping: ItemMapping, root: Path, photos: Sequence[str], notes: list[str]
+) -> Names:
+    """Paths of further photos: no path twice, and none that is an item's first photo."""
+    found = _named(frame, mapping, root, "more_photos", notes)
+    first = set(photos)
+    if mapping.media_columns["more_photos"]:  # the file says whose they are
+        return [
+            [path for path in dict.fromkeys(paths) if path != one] for paths, one in zip(found, photos, strict=True)
+        ]
+    return [[path for path in paths if path not in first] for paths in found]
+
+
+def _named(frame: pl.DataFrame, mapping: ItemMapping, root: Path, kind: str, notes: list[str]) -> Names:
+    """Paths of the files of one kind for each item, as a column names them or a pattern finds them."""
+    told, column = getattr(mapping, kind), mapping.media_columns[kind]
+    photos = kind in ("photo", "more_photos")
+    folder = mapping.photos if photos else mapping.media
+    if column:
+        cells = listed(frame[column], "\n").to_list()
+        names = [several(cell) if photos else cell.split("\n")[:1] for cell in cells]
+        flat = _in_folder(folder, [one for found in names for one in found], "photos" if photos else kind, notes)
+        paths = iter(flat)
+        return [[path for _ in found if (path := next(paths))] for found in names]
+    if not told:
+        return [[] for _ in range(frame.height)]
+    return _matching(root, folder, told, _plain(frame))
+
+
+def _in_folder(folder: str, names: Sequence[str], what: str, notes: list[str]) -> list[str]:
+    """Names as paths seen from the shop's folder; web addresses are left out, and a note says so."""
+    addresses = {place for place, name in enumerate(names) if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", name)}
+    if addresses:
+        notes.append(f"{len(addresses):,} {what} are given as web addresses, which are not fetched.")
+    before = f"{folder.rstrip('/')}/" if folder else ""
+    return [before + name if name and place not in addresses else "" for place, name in enumerate(names)]
+
+
+def _plain(frame: pl.DataFrame) -> list[str]:
+    """Ids as they stand in file names: a separator in one must not lead into another folder."""
+    return frame["__id"].str.replace_all(r"[/\\]", "_").to_list()
+
+
+def _matching(root: Path, folder: str, pattern: str, ids: Sequence[str]) -> Names:
+    """Files that a pattern finds for each id, in order of their names; one that fits several ids is the longest's."""
+    place = root / folder
+    if not place.is_dir():
+        raise MissingFile(f"There is no folder {place}, where {pattern!r} under [items] is looked for.")
+    before, _, after = pattern.partition("{item}")
+    row_of: dict[str, int] = {}
+    for row, one in enumerate(ids):
+        row_of.setdefault(one, row)
+    lengths = sorted({len(one) for one in ids}, reverse=True)
+    found: Names = [[] for _ in ids]
+    for path in _files(place, pattern.split("/")):
+        rest = path.removeprefix(before)
+        for length in lengths if path.startswith(before) else ():
+            own = rest[:length]
+            if own in row_of and _fits(rest[length:], after.replace("{item}", own)):
+                found[row_of[own]].append(path)
+                break
+    start = f"{folder.rstrip('/')}/" if folder else ""
+    return [[start + path for path in sorted(paths)] for paths in found]
+
+
+def _fits(text: str, pattern: str) -> bool:
+    """Whether a text is as the pattern says, in which * stands for anything but a separator."""
+    return re.fullmatch("[^/]*".join(map(re.escape, pattern.split("*"))), text) is not None
+
+
+def _files(folder: Path, levels: Sequence[str], within: str = "") -> Iterator[str]:
+    """Paths of the files as deep in a folder as a pattern has levels; hidden ones are passed over."""
+    level, *deeper = levels
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            fixed = "*" not in level and "{item}" not in level
+            if entry.name.startswith(".") or (fixed and entry.name != level):
+                continue
+            if deeper and entry.is_dir():
+                yield from _files(Path(entry.path), deeper, f"{within}{entry.name}/")
+            elif not deeper and entry.is_file():
+                yield within + entry.name
+
+
+def _check_clips(
+    root: Path, paths: Sequence[str], kind: Literal["audio", "video"], rows: Sequence[int], name: str, shown: Progress
+) -> tuple[list[str], pl.DataFrame]:
+    """(the paths, "" where the clip cannot be read; one row of quarantine for each of those)."""
+
+    def trouble(path: str) -> str:
+        try:
+            if path:
+                check_clip(root / path, kind)
+        except DataError as error:
+            return str(error).removeprefix(f"{Path(path).name}: ")
+        return ""
+
+    with shown.step(f"check {kind}", total=len(paths)) as step, ThreadPoolExecutor(os.cpu_count()) as pool:
+        reasons = []
+        for reason in pool.map(trouble, paths):
+            reasons.append(reason)
+            step.advance()
+    bad = [(name, row, kind, path, why) for path, row, why in zip(paths, rows, reasons, strict=True) if why]
+    kept = ["" if why else path for path, why in zip(paths, reasons, strict=True)]
+    return kept, pl.DataFrame(bad, schema=QUARANTINE_COLUMNS, orient="row")
