@@ -20,7 +20,23 @@ SOURCE = ROOT / "src" / "vetrina"
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 # What must not be loaded before it is needed: seconds, and hundreds of megabytes.
-HEAVY = {"torch", "onnxruntime", "transformers", "av", "sklearn", "lightgbm", "scipy", "implicit", "faiss", "hnswlib", "usearch", "voyager", "fastapi"}
+HEAVY = {
+    "torch",
+    "onnxruntime",
+    "transformers",
+    "tokenizers",
+    "rjieba",
+    "av",
+    "sklearn",
+    "lightgbm",
+    "scipy",
+    "implicit",
+    "faiss",
+    "hnswlib",
+    "usearch",
+    "voyager",
+    "fastapi",
+}
 
 
 def _name(requirement: str) -> str:

@@ -54,8 +54,8 @@ class TfidfEncoder(Encoder):
     (category, brand, colour, description). A query is a title alone. Words are
     those of :func:`vetrina.core.text.analyse`; n-grams lie within words, so that
     a misspelt word still finds its neighbours, and are counted in the title
-    only, where they decide; of words in scripts without spaces, which the
-    analyser cuts in pairs, the n-grams are the single characters.
+    only, where they decide; of pairs of characters, as which the analyser reads scripts
+    without spaces, they are the single characters.
 
     Examples
     --------

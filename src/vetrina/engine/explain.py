@@ -231,23 +231,14 @@ def _texts(items: Items, requests: Requests, lists: ItemList) -> dict[int, str]:
 
 
 def _typed(matched: set[str], query: str) -> list[str]:
-    """Matched words as they were typed: overlapping pairs of letters, of a text without spaces, in one.
+    """Matched words in the order in which they were typed.
 
-    >>> _typed({"红色", "连衣", "衣裙"}, "红色连衣裙")
+    >>> _typed({"红色", "连衣裙"}, "红色连衣裙")
     ['红色', '连衣裙']
     >>> _typed({"black", "t"}, "Black T-shirts")
     ['black', 't']
     """
-    told: list[str] = []
-    before = ""
-    for word in words(query):
-        # Only pairs of letters of scripts without spaces overlap.
-        if word in matched and before in matched and len(word) == 2 and not word.isascii() and before[1:] == word[:1]:
-            told[-1] += word[1:]
-        elif word in matched and word not in told:
-            told.append(word)
-        before = word
-    return told
+    return [word for word in dict.fromkeys(words(query)) if word in matched]
 
 
 def _terms(text: str) -> dict[str, list[str]]:
