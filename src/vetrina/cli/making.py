@@ -80,6 +80,10 @@ def build(
         Path | None,
         typer.Option("--tensorboard", metavar="DIR", help="Also write curves and figures for TensorBoard."),
     ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Where to train and encode: cpu or cuda; default: as in shop.toml."),
+    ] = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -92,6 +96,8 @@ def build(
     from vetrina.evaluate.tensorboard import require_tensorboard, write_tensorboard
 
     opened = open_shop(shop)
+    if device is not None:
+        opened.use_device(device)
     if tensorboard is not None:
         require_tensorboard()  # before minutes of work, not after
     with shown_progress(quiet) as progress:

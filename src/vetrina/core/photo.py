@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from vetrina.core.clip import Frame
 from vetrina.core.errors import DataError, MissingFile
+from vetrina.core.file_hash import file_hash
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -25,8 +27,8 @@ __all__ = ["MAX_PIXELS", "Photo", "content_hash", "open_photo", "read_photo"]
 #: A picture that claims more pixels than this is not opened: a few kilobytes can unpack to gigabytes.
 MAX_PIXELS = 64_000_000
 
-#: A file, the bytes of one, or pixels: uint8 of shape (height, width, 3).
-Photo = str | Path | bytes | npt.NDArray[np.uint8]
+#: A file, the bytes of one, pixels (uint8 of shape (height, width, 3)), or a frame of a video.
+Photo = str | Path | bytes | npt.NDArray[np.uint8] | Frame
 
 # Only what shops use, so that a file cannot reach the rarer, less tried decoders.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "BMP", "TIFF")
@@ -47,8 +49,8 @@ def read_photo(source: Photo, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
 
     Parameters
     ----------
-    source : str, Path, bytes, or uint8 of shape (height, width, 3)
-        A file, the bytes of one, or pixels.
+    source : str, Path, bytes, uint8 of shape (height, width, 3), or Frame
+        A file, the bytes of one, pixels, or a frame of a video.
     size : (int, int)
         Width and height of the result in pixels.
 
@@ -96,7 +98,7 @@ def open_photo(source: Photo, side: int) -> Image.Image:
 
     Parameters
     ----------
-    source : str, Path, bytes, or uint8 of shape (height, width, 3)
+    source : str, Path, bytes, uint8 of shape (height, width, 3), or Frame
     side : int
         The longer side that is wanted of it in the end, in pixels.
 
@@ -120,6 +122,8 @@ def open_photo(source: Photo, side: int) -> Image.Image:
     """
     from PIL import Image, UnidentifiedImageError
 
+    if isinstance(source, Frame):
+        source = source.read()
     if isinstance(source, np.ndarray):
         return Image.fromarray(source).convert("RGB")
     where = "the photo that was sent" if isinstance(source, bytes) else Path(source).name
@@ -242,10 +246,4 @@ def content_hash(source: str | Path | bytes) -> str:
     >>> content_hash("no/such/photo.jpg")
     ''
     """
-    if isinstance(source, bytes):
-        return hashlib.blake2b(source, digest_size=16).hexdigest()
-    try:
-        with open(source, "rb") as file:
-            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-    except (OSError, ValueError):
-        return ""
+    return hashlib.blake2b(source, digest_size=16).hexdigest() if isinstance(source, bytes) else file_hash(source)

@@ -122,6 +122,12 @@ class BuildConfig(Config):
     refit_share: float = Field(
         default=0.2, ge=0, le=1, description="Encoders learn anew when so much of the catalogue is new to them."
     )
+    device: str = Field(
+        default="cpu",
+        pattern=r"^(cpu|cuda(:\d+)?)$",
+        description="Where networks are trained and items are encoded: cpu, or cuda for a GPU of NVIDIA's. "
+        "Serving is done by the CPU.",
+    )
 
 
 class ShopConfig(Config):
@@ -143,6 +149,7 @@ class ShopConfig(Config):
         default={
             "lexical": SourceConfig(k=200),
             "text_vector": SourceConfig(k=100),
+            "photo_vector": SourceConfig(k=100),
             "vector": SourceConfig(k=100),
             "item_item": SourceConfig(k=150),
             "history": SourceConfig(k=100),

@@ -1,4 +1,8 @@
-"""The encode stage: one vector per item per modality, kept by content hash and reused across builds."""
+"""The encode stage: one vector per item per modality, kept by content hash and reused across builds.
+
+Nothing is held of all items but their hashes: contents are read, encoded and
+written slice by slice, and vectors are mapped from the file they were written to.
+"""
 
 from __future__ import annotations
 
@@ -6,25 +10,39 @@ import hashlib
 import json
 import shutil
 import time
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import cast
+from typing import Any, SupportsIndex, cast, overload
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from vetrina.core import Items, Progress, component_class
+from vetrina.core.file_hash import remembered_hashes
+from vetrina.core.progress import Step
 from vetrina.encode.base import Encoder
 from vetrina.engine.checksum import file_checksum
-from vetrina.engine.config import EncoderConfig, ShopConfig
+from vetrina.engine.config import BuildConfig, EncoderConfig, ShopConfig
+from vetrina.vectors.files import VectorFile, take_rows
 from vetrina.vectors.fuse import fuse
 from vetrina.vectors.reduce import PCA
 
 __all__ = ["Encoded", "encode_items"]
 
 Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+
+_VECTORS = "vectors.npy"
+
+_SLICE = 8192  # items whose contents are read together
+_SLICES = 8  # slices in memory at once: a catalogue of some ten thousand is read once
+# Contents given to an encoder at once. Photos are decoded while those before them go through the network,
+# and that begins anew with each part; more would only make the progress coarse.
+_PART = 2048
 
 
 @dataclass(frozen=True)
@@ -69,12 +87,13 @@ def encode_items(items: Items, root: Path, media: Path, config: ShopConfig, prog
     vectors: dict[str, Floats] = {}
     encoders: dict[str, Encoder] = {}
     counts: dict[str, dict[str, int]] = {}
-    for modality, choice in config.encode.items():
-        cache = _Cache(media / f"{modality}-{_digest(choice)}", choice, config.build.refit_share)
-        found, count = cache.encode(items, root, modality, progress)
-        counts[modality] = count
-        if found is not None and cache.encoder is not None:
-            vectors[modality], encoders[modality] = found, cache.encoder
+    with remembered_hashes(media / "hashes.parquet"):
+        for modality, choice in config.encode.items():
+            cache = _Cache(media / f"{modality}-{_digest(choice)}", choice, config.build)
+            found, count = cache.encode(items, root, modality, progress)
+            counts[modality] = count
+            if found is not None and cache.encoder is not None:
+                vectors[modality], encoders[modality] = found, cache.encoder
     weights = {name: config.fuse.weights.get(name, 1.0) for name in vectors}
     if vectors:
         with progress.step("Fusing and reducing vectors"):
@@ -97,119 +116,188 @@ def _digest(choice: EncoderConfig) -> str:
 
 
 class _Cache:
-    """One encoder and the vectors it has made, by content hash.
+    """One encoder, and the vectors of the items that it was last asked for.
 
     An encoder learns from the whole catalogue. It is kept while it has seen most of what is asked
     for, so that one changed product costs one product; vectors of one encoder are comparable, and
     those of two are not, so all are made again once it has learned anew.
+
+    In the folder lie ``encoder/``, ``learned.parquet`` (hashes of what it learned from),
+    ``vectors.npy`` and ``keys.parquet`` (one row for each item, in their order), and
+    ``cache.json`` with the checksum of every other file.
     """
 
-    def __init__(self, folder: Path, choice: EncoderConfig, refit_share: float) -> None:
-        self.folder, self.choice, self.refit_share = folder, choice, refit_share
+    def __init__(self, folder: Path, choice: EncoderConfig, build: BuildConfig) -> None:
+        self.folder, self.choice, self.build = folder, choice, build
+        self.cls = cast(type[Encoder], component_class("encoder", choice.encoder))
         self.encoder: Encoder | None = None
-        self.learned: set[str] = set()
+        self.learned = self.keys = pl.Series("key", [], dtype=pl.String)
 
     def encode(
         self, items: Items, root: Path, modality: str, progress: Progress
     ) -> tuple[Floats | None, dict[str, int]]:
-        cls = cast(type[Encoder], component_class("encoder", self.choice.encoder))
-        encoder = cls(**self.choice.options)
-        contents, keys = encoder.read(items, root)
-        wanted = pl.Series(keys, dtype=pl.String)
-        present = (wanted != "").to_numpy()
+        encoder = self._on_device(self.cls(**self.choice.options))
+        with progress.step(f"Reading {modality}", len(items)) as step:
+            contents = _Contents(encoder, items, root, step)
+        keys = contents.keys
+        present = (keys != "").to_numpy()
         count = {"items": len(items), "missing": int((~present).sum()), "encoded": 0, "reused": 0, "learned": 0}
         if not present.any():
             return None, count
-        known, table = self._read(cls)
+        self._restore()
         # Counted since it learned, not since the last build: many small changes are a large one.
-        unseen = np.mean([key not in self.learned for key in keys if key])
-        if self.encoder is None or unseen > self.refit_share:
+        unseen = np.mean(_places(keys.filter(keys != ""), self.learned) < 0)
+        if self.encoder is None or unseen > self.build.refit_share:
             with progress.step(f"Learning the {modality} encoder"):
                 self.encoder = encoder.fit(items, contents, progress)
-            known, table, self.learned = _Keys([]), np.empty((0, 0), dtype=np.float32), set(keys) - {""}
+            self.learned, self.keys = keys.filter(keys != "").unique(maintain_order=True), keys.clear()
+            self._commit(self._begun())  # a build that is killed while it encodes need not learn again
             count["learned"] = 1
-        old = known.index_of_all(wanted)
-        rows = np.flatnonzero(present & (old < 0))
-        fresh = wanted.gather(rows).to_list()
-        # Equal contents are encoded once.
-        first = dict(zip(reversed(fresh), reversed(rows.tolist()), strict=True))
-        if first:
-            made = self._transform([contents[row] for row in first.values()], modality, progress)
-            table = np.concatenate([table, made]) if len(table) else made
-            known = _Keys([*known.keys, *first])
-        count["encoded"], count["reused"] = len(first), int(present.sum()) - len(first)
-        place = known.index_of_all(wanted)
-        result = np.where(place[:, None] >= 0, table[np.maximum(place, 0)], 0).astype(np.float32)
-        if first:
-            if len(table) > 2 * len(items):  # mostly vectors of what is no longer there
-                used = np.unique(place[present])
-                known, table = _Keys([known.keys[at] for at in used]), table[used]
-            self._write(known, table)
-        return result, count
+        old = np.where(present, _places(keys, self.keys), -1)
+        # Equal contents are encoded once, where the first of them stands.
+        first = _places(keys, keys)
+        fresh = present & (old < 0) & (first == np.arange(len(keys)))
+        count["encoded"] = int(fresh.sum())
+        count["reused"] = int(present.sum()) - count["encoded"]
+        if not keys.equals(self.keys):
+            with progress.step(f"Encoding {modality}", count["encoded"]) as step:
+                self._write(contents, np.where(present, first, -1), old, fresh, step)
+        vectors: Floats = np.load(self.folder / _VECTORS, mmap_mode="r", allow_pickle=False)
+        return vectors, count
 
-    def _transform(self, contents: list[object], modality: str, progress: Progress) -> Floats:
+    def _write(self, contents: _Contents, first: Ints, old: Ints, fresh: npt.NDArray[np.bool_], step: Step) -> None:
+        """Vectors of all items, slice by slice: the last build's, made now, or an earlier item's of equal content."""
         assert self.encoder is not None
-        parts = []
-        with progress.step(f"Encoding {modality}", len(contents)) as step:
-            for start in range(0, len(contents), 512):
-                part = contents[start : start + 512]
-                parts.append(self.encoder.transform(part))
-                step.advance(len(part))
-        return np.concatenate(parts)
+        folder, width = self._begun(), self.encoder.transform([]).shape[1]
+        with VectorFile(folder / _VECTORS, len(old), width) as file:
+            for start in range(0, len(old), _SLICE):
+                part = slice(start, min(start + _SLICE, len(old)))
+                rows = np.zeros((part.stop - start, width), dtype=np.float32)
+                kept = np.flatnonzero(old[part] >= 0)
+                if len(kept):
+                    rows[kept] = take_rows(self.folder / _VECTORS, old[part][kept])
+                for some in _parts(np.flatnonzero(fresh[part])):
+                    rows[some] = self.encoder.transform([contents[start + row] for row in some.tolist()])
+                    step.advance(len(some))
+                twins = np.flatnonzero((old[part] < 0) & ~fresh[part] & (first[part] >= 0))
+                before = twins[first[part][twins] < start]
+                if len(before):
+                    rows[before] = file.take(first[part][before])
+                within = twins[first[part][twins] >= start]
+                rows[within] = rows[first[part][within] - start]
+                file.write(rows)
+        self.keys = contents.keys
+        self._commit(folder, {_VECTORS: file.checksum})
 
-    def _read(self, cls: type[Encoder]) -> tuple[_Keys, Floats]:
-        nothing = _Keys([]), np.empty((0, 0), dtype=np.float32)
+    def _on_device(self, encoder: Encoder) -> Encoder:
+        encoder.device = self.build.device
+        return encoder
+
+    def _restore(self) -> None:
+        """What an earlier build left, where it is whole.
+
+        A damaged cache costs time, not a build: learn anew. One wrong byte of a vector would be
+        in every snapshot from now on, and nobody would see it.
+        """
         try:
             header = json.loads((self.folder / "cache.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            return nothing
-        # A damaged cache costs time, not a build: learn anew. One wrong byte of a vector would be
-        # in every snapshot from now on, and nobody would see it.
+            return
         if not isinstance(header, dict) or header.get("files") != _checksums(self.folder):
-            return nothing
-        self.encoder = cls.load(self.folder / "encoder")
-        keys = pl.read_parquet(self.folder / "keys.parquet")
-        self.learned = set(keys.filter("learned")["key"].to_list())
-        known = keys.filter("encoded")["key"].to_list()
-        return _Keys(known), np.load(self.folder / "vectors.npy", allow_pickle=False)
+            return
+        self.encoder = self._on_device(self.cls.load(self.folder / "encoder"))
+        self.learned = pl.read_parquet(self.folder / "learned.parquet")["key"]
+        self.keys = pl.read_parquet(self.folder / "keys.parquet")["key"]
 
-    def _write(self, known: _Keys, table: Floats) -> None:
-        """Beside the old one, then in its place: a build that is killed here leaves one or the other."""
+    def _begun(self) -> Path:
+        """An empty folder beside the old one, for the next state."""
+        folder = self.folder.with_name(self.folder.name + ".new")
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return folder
+
+    def _commit(self, folder: Path, known: Mapping[str, str] | None = None) -> None:
+        """Complete the next state and put it in the place of the old one: a build that is killed leaves either.
+
+        Checksums that are known already are not computed again.
+        """
         assert self.encoder is not None
-        fresh = self.folder.with_name(self.folder.name + ".new")
-        shutil.rmtree(fresh, ignore_errors=True)
-        self.encoder.save(fresh / "encoder")
-        encoded = set(known.keys)
-        keys = [*known.keys, *sorted(self.learned - encoded)]
-        columns = {
-            "key": keys,
-            "encoded": [key in encoded for key in keys],
-            "learned": [key in self.learned for key in keys],
-        }
-        schema = {"key": pl.String, "encoded": pl.Boolean, "learned": pl.Boolean}
-        pl.DataFrame(columns, schema=schema).write_parquet(fresh / "keys.parquet")
-        np.save(fresh / "vectors.npy", table, allow_pickle=False)
-        (fresh / "cache.json").write_text(json.dumps({"files": _checksums(fresh)}), encoding="utf-8")
-        shutil.rmtree(self.folder, ignore_errors=True)
-        fresh.rename(self.folder)
+        self.encoder.save(folder / "encoder")
+        self.learned.to_frame("key").write_parquet(folder / "learned.parquet")
+        self.keys.to_frame("key").write_parquet(folder / "keys.parquet")
+        (folder / "cache.json").write_text(json.dumps({"files": _checksums(folder, known)}), encoding="utf-8")
+        old = self.folder.with_name(self.folder.name + ".old")
+        shutil.rmtree(old, ignore_errors=True)
+        if self.folder.exists():
+            self.folder.rename(old)
+        folder.rename(self.folder)
+        shutil.rmtree(old, ignore_errors=True)
 
 
-def _checksums(folder: Path) -> dict[str, str]:
+class _Contents(Sequence[Any]):
+    """What an encoder reads of every item, a few slices in memory at once, read again when they are needed again.
+
+    Attributes
+    ----------
+    keys : Series of str
+        Hash of each content; "" where there is none.
+    """
+
+    def __init__(self, encoder: Encoder, items: Items, root: Path, step: Step) -> None:
+        self._encoder, self._items, self._root = encoder, items, root
+        self._slices: OrderedDict[int, Sequence[Any]] = OrderedDict()
+        keys = [pl.Series("key", [], dtype=pl.String)]
+        for start in range(0, len(items), _SLICE):
+            contents, hashes = self._read_anew(start)
+            keys.append(pl.Series("key", hashes, dtype=pl.String))
+            step.advance(len(contents))
+        self.keys = pl.concat(keys)
+
+    def _read(self, start: int) -> Sequence[Any]:
+        """Contents of the slice that begins at ``start``."""
+        found = self._slices.get(start)
+        return self._read_anew(start)[0] if found is None else found
+
+    def _read_anew(self, start: int) -> tuple[Sequence[Any], list[str]]:
+        part = Items(self._items.table.slice(start, _SLICE))
+        contents, hashes = self._encoder.read(part, self._root)
+        self._slices[start] = contents
+        if len(self._slices) > _SLICES:
+            self._slices.popitem(last=False)
+        return contents, hashes
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __iter__(self) -> Iterator[Any]:
+        for start in range(0, len(self), _SLICE):
+            yield from self._read(start)
+
+    @overload
+    def __getitem__(self, place: SupportsIndex) -> Any: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Any]: ...
+    def __getitem__(self, place: SupportsIndex | slice) -> Any:
+        if isinstance(place, slice):
+            return [self[row] for row in range(len(self))[place]]
+        row = range(len(self))[place]
+        return self._read(row - row % _SLICE)[row % _SLICE]
+
+
+def _parts(places: Ints) -> list[Ints]:
+    """At most so many contents as an encoder is given at once."""
+    return [places[start : start + _PART] for start in range(0, len(places), _PART)]
+
+
+def _places(wanted: pl.Series, known: pl.Series) -> Ints:
+    """Place of each wanted key among those known, of equal ones the first; -1 where it is not."""
+    places = pl.DataFrame({"key": known}).with_row_index("place").unique("key", keep="first")
+    joined = pl.DataFrame({"key": wanted}).join(places, on="key", how="left", maintain_order="left")
+    return joined["place"].cast(pl.Int64).fill_null(-1).to_numpy()
+
+
+def _checksums(folder: Path, known: Mapping[str, str] | None = None) -> dict[str, str]:
     """Of every file but cache.json, which holds them."""
+    known = known or {}
     files = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    return {name: file_checksum(path) for name, path in files.items() if name != "cache.json"}
-
-
-class _Keys:
-    """Content hashes in the order of their vectors."""
-
-    def __init__(self, keys: list[str]) -> None:
-        self.keys = keys
-
-    def index_of_all(self, wanted: pl.Series) -> npt.NDArray[np.int64]:
-        """Place of each wanted key, -1 where unknown."""
-        if not self.keys:
-            return np.full(len(wanted), -1, dtype=np.int64)
-        places = pl.DataFrame({"key": self.keys, "place": np.arange(len(self.keys), dtype=np.int64)})
-        joined = pl.DataFrame({"key": wanted}).join(places, on="key", how="left", maintain_order="left")
-        return joined["place"].fill_null(-1).to_numpy()
+    return {name: known.get(name) or file_checksum(path) for name, path in files.items() if name != "cache.json"}
