@@ -22,11 +22,11 @@ import polars as pl
 import zstandard
 
 from vetrina.core import Items, Silent
+from vetrina.core.colour import cielab
 from vetrina.core.errors import DataError
 from vetrina.core.photo import read_photo
 from vetrina.encode import PhotoEncoder, TfidfEncoder
 from vetrina.encode.base import unit_rows
-from vetrina.encode.photo import _cielab
 
 DATA = Path(os.environ.get("VETRINA_DATA", "data"))
 LABELS = ("articleType", "baseColour", "gender")
@@ -50,7 +50,7 @@ def accuracy(vectors: Floats, labels: list[Ints], train: Ints, test: Ints) -> li
 
 def histogram(photos: npt.NDArray[np.uint8]) -> Floats:
     """Square root of an 8 x 8 x 8 histogram in CIELAB."""
-    lab = _cielab(photos)
+    lab = cielab(photos)
     step = np.clip((lab + np.array([0, 64, 64])) / np.array([12.6, 16, 16]), 0, 7.9).astype(int)
     code = (step @ np.array([64, 8, 1])).reshape(len(photos), -1)
     counts = np.stack([np.bincount(row, minlength=512) for row in code])

@@ -16,10 +16,11 @@ import pytest
 from PIL import Image, ImageDraw
 
 from vetrina.core import Items, Silent, component_class
+from vetrina.core.colour import cielab
 from vetrina.core.errors import DataError, MissingFile, NotFitted
 from vetrina.core.photo import content_hash, read_photo
 from vetrina.encode import PhotoEncoder
-from vetrina.encode.photo import _cielab, _pool
+from vetrina.encode.photo import _pool
 
 SIZE = (48, 64)
 COLOURS = {"red": (200, 30, 30), "blue": (30, 40, 200), "green": (30, 150, 60)}
@@ -123,7 +124,7 @@ def test_cielab_of_known_colours() -> None:
     """Reference values for sRGB under D65 (Bruce Lindbloom's calculator)."""
     rgb = np.array([[255, 255, 255], [255, 0, 0], [0, 0, 255], [0, 0, 0]], dtype=np.float64)
     expected = np.array([[100, 0, 0], [53.24, 80.09, 67.20], [32.30, 79.19, -107.86], [0, 0, 0]])
-    np.testing.assert_allclose(_cielab(rgb), expected, atol=0.05)
+    np.testing.assert_allclose(cielab(rgb), expected, atol=0.05)
 
 
 def test_pooling_is_the_mean_of_each_cell() -> None:

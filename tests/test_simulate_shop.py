@@ -9,9 +9,10 @@ import polars as pl
 import pytest
 from PIL import Image
 
+from vetrina.core.colour import cielab
 from vetrina.core.errors import ConfigError
 from vetrina.simulate import write_shop
-from vetrina.simulate.palette import SHOP_COLOURS, lab, near_colours
+from vetrina.simulate.palette import SHOP_COLOURS, near_colours
 
 COLUMNS = [
     "id", "gender", "category", "article_type", "brand", "colour", "pattern", "material", "season", "title",
@@ -83,10 +84,10 @@ def test_the_picture_has_the_colour_that_the_column_names(shop: Path, products: 
         & pl.col("article_type").is_in(["Watches", "Sunglasses", "Sandals", "Lamps", "Scarves"]).not_()
     )
     names = list(SHOP_COLOURS)
-    references = lab(np.array([SHOP_COLOURS[name] for name in names]))
+    references = cielab(np.array([SHOP_COLOURS[name] for name in names]))
     nearest = []
     for photo in filled["photo"]:
-        distance = np.linalg.norm(references - lab(middle(shop / photo).mean(axis=0)), axis=1)
+        distance = np.linalg.norm(references - cielab(middle(shop / photo).mean(axis=0)), axis=1)
         nearest.append(names[int(distance.argmin())])
     assert filled.height > 40
     assert np.mean([a == b for a, b in zip(nearest, filled["colour"], strict=True)]) > 0.75
@@ -115,4 +116,4 @@ def test_near_colours_are_symmetric_and_know_shades() -> None:
 def test_lab_agrees_with_published_values() -> None:
     # CIE L*a*b* (D65, 2 degrees) of the sRGB primaries.
     expected = [[53.24, 80.09, 67.20], [87.73, -86.18, 83.18], [32.30, 79.19, -107.86]]
-    assert np.allclose(lab([[255, 0, 0], [0, 255, 0], [0, 0, 255]]), expected, atol=0.02)
+    assert np.allclose(cielab([[255, 0, 0], [0, 255, 0], [0, 0, 255]]), expected, atol=0.02)

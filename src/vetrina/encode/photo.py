@@ -24,6 +24,7 @@ from pydantic import Field
 from scipy import sparse
 
 from vetrina.core import Config, Items, Progress, register
+from vetrina.core.colour import foreground, lab_of_codes
 from vetrina.core.photo import Photo, read_photo
 from vetrina.encode.attributes import AttributesEncoder
 from vetrina.encode.base import Encoder, unit_rows
@@ -34,9 +35,6 @@ __all__ = ["PhotoConfig", "PhotoEncoder"]
 
 Floats = npt.NDArray[np.float32]
 Photos = npt.NDArray[np.uint8]
-
-_LEVELS = 32  # steps of each of red, green and blue in the colour table
-_FOREGROUND = 15.0  # distance in CIELAB from the background's colour at which a pixel is fully of the product
 
 
 class PhotoConfig(Config):
@@ -142,23 +140,21 @@ class PhotoEncoder(Encoder):
         return _pool(np.maximum(answers, 0, out=answers).reshape(n, high, wide, -1), 4, 3)
 
     @cached_property
-    def _colour_table(self) -> tuple[Floats, Floats]:
-        """For each of 32³ colours: its CIELAB, and how near it is to each colour of the palette (sums to 1)."""
-        steps = (np.arange(_LEVELS) + 0.5) * (256 / _LEVELS)
-        lab = _cielab(np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3))
-        distance = np.linalg.norm(lab[:, None] - self.palette_, axis=-1)
+    def _nearness(self) -> Floats:
+        """How near each of 32³ colours is to each colour of the palette (sums to 1)."""
+        distance = np.linalg.norm(lab_of_codes()[:, None] - self.palette_, axis=-1)
         # Half the mean distance instead of the whole: colours nearer than that share the pixel, the others get none.
         near = np.maximum(0.5 * distance.mean(axis=1, keepdims=True) - distance, 0)
-        return lab, (near / np.maximum(near.sum(axis=1, keepdims=True), 1e-6)).astype(np.float32)
+        return (near / np.maximum(near.sum(axis=1, keepdims=True), 1e-6)).astype(np.float32)
 
     def _colours(self, photos: Photos) -> tuple[Floats, Floats]:
         """The palette's answers, a convolution of one pixel, weighted by foreground: (by 3 x 3 cells, whole photo)."""
-        lab, near = self._colour_table
+        near = self._nearness
         n, high, wide = photos.shape[:3]
-        code, foreground = _foreground(photos, lab)
+        code, product = foreground(photos)
         cell = (np.arange(high) * 3 // high)[:, None] * 3 + np.arange(wide) * 3 // wide
         row = (np.arange(n)[:, None, None] * 9 + cell).ravel()
-        weights = sparse.csr_array((foreground.ravel(), (row, code.ravel())), shape=(9 * n, len(near)))
+        weights = sparse.csr_array((product.ravel(), (row, code.ravel())), shape=(9 * n, len(near)))
         mass = (weights @ near).reshape(n, 9, -1)
         size = np.bincount(cell.ravel(), minlength=9).astype(np.float32)[:, None]
         whole = mass.sum(axis=1)
@@ -193,14 +189,12 @@ class PhotoEncoder(Encoder):
 
     def _learn_palette(self, photos: Photos, rng: np.random.Generator) -> None:
         """Centroids of the colours of products, in CIELAB."""
-        self.__dict__.pop("_colour_table", None)
+        self.__dict__.pop("_nearness", None)
         some = photos[rng.integers(0, len(photos), 400)]
-        steps = (np.arange(_LEVELS) + 0.5) * (256 / _LEVELS)
-        lab = _cielab(np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3))
-        code, foreground = _foreground(some, lab)
-        kept = code[rng.random(code.shape) < 0.05 * (foreground + 0.02)]
+        code, product = foreground(some)
+        kept = code[rng.random(code.shape) < 0.05 * (product + 0.02)]
         kept = kept if len(kept) else code.ravel()
-        seen = lab[kept] + rng.normal(scale=0.5, size=(len(kept), 3))
+        seen = lab_of_codes()[kept] + rng.normal(scale=0.5, size=(len(kept), 3))
         self.palette_ = _centroids(seen, min(self.config.palette, len(seen)), rng).astype(np.float32)
 
     def _learn_projection(self, pooled: Floats, words: Floats) -> None:
@@ -275,30 +269,6 @@ def _pool(answers: Floats, rows: int, columns: int) -> Floats:
     broad = np.diff(np.append(np.arange(columns) * wide // columns, wide))
     cells /= (tall[:, None] * broad).astype(np.float32)[:, :, None]
     return cells.reshape(n, -1)
-
-
-def _foreground(photos: Photos, lab: Floats) -> tuple[npt.NDArray[np.int64], Floats]:
-    """(colour code of every pixel, how surely it is product and not background, 0 to 1), shape (n, height, width).
-
-    The background is the median colour of the photo's border.
-    """
-    steps = photos.astype(np.int64) // (256 // _LEVELS)
-    code = (steps[..., 0] * _LEVELS + steps[..., 1]) * _LEVELS + steps[..., 2]
-    seen = lab[code]
-    border = np.concatenate([seen[:, 0], seen[:, -1], seen[:, :, 0], seen[:, :, -1]], axis=1)
-    ground = np.median(border, axis=1)[:, None, None]
-    return code, np.minimum(np.linalg.norm(seen - ground, axis=-1) / np.float32(_FOREGROUND), 1).astype(np.float32)
-
-
-def _cielab(rgb: npt.NDArray[np.floating]) -> Floats:
-    """sRGB, 0 to 255, as CIELAB under D65 (IEC 61966-2-1, CIE 15): float32 of the same shape."""
-    share = rgb / 255
-    linear = np.where(share > 0.04045, ((share + 0.055) / 1.055) ** 2.4, share / 12.92)
-    to_xyz = np.array([[0.412456, 0.357576, 0.180438], [0.212673, 0.715152, 0.072175], [0.019334, 0.119192, 0.950304]])
-    xyz = linear @ to_xyz.T / np.array([0.95047, 1.0, 1.08883])
-    bent = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz * (29 / 6) ** 2 / 3 + 4 / 29)
-    x, y, z = np.moveaxis(bent, -1, 0)
-    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1).astype(np.float32)
 
 
 def _shrunk_mean(rows: Floats) -> Floats:

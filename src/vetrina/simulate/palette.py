@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["REFERENCES", "SHOP_COLOURS", "lab", "near_colours"]
+from vetrina.core.colour import cielab
 
-Floats = npt.NDArray[np.float32]
+__all__ = ["REFERENCES", "SHOP_COLOURS", "near_colours"]
 
 #: sRGB of the colour names that the generated shop sells, far enough apart to be told from a photo.
 SHOP_COLOURS: dict[str, tuple[int, int, int]] = {
@@ -76,25 +76,6 @@ REFERENCES: dict[str, tuple[int, int, int]] = SHOP_COLOURS | {
 _NEAR = 24.0
 
 
-def lab(rgb: npt.ArrayLike) -> Floats:
-    """CIELAB (D65) of sRGB colours in 0..255: float32, the shape of ``rgb``, channels last.
-
-    Examples
-    --------
-    >>> lab([0, 0, 255]).round().tolist()
-    [32.0, 79.0, -108.0]
-    """
-    value = np.asarray(rgb, dtype=np.float64) / 255
-    linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
-    xyz = linear @ np.array(
-        [[0.4124564, 0.2126729, 0.0193339], [0.3575761, 0.7151522, 0.1191920], [0.1804375, 0.0721750, 0.9503041]]
-    )
-    ratio = xyz / np.array([0.95047, 1.0, 1.08883])
-    root = np.where(ratio > (6 / 29) ** 3, np.cbrt(ratio), ratio / (3 * (6 / 29) ** 2) + 4 / 29)
-    x, y, z = root[..., 0], root[..., 1], root[..., 2]
-    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1).astype(np.float32)
-
-
 def near_colours(names: Sequence[str]) -> npt.NDArray[np.bool_]:
     """Which colour names pass for one another: bool of shape (n, n), True on the diagonal.
 
@@ -110,7 +91,7 @@ def near_colours(names: Sequence[str]) -> npt.NDArray[np.bool_]:
     known = {name.casefold(): colour for name, colour in REFERENCES.items()}
     shares = np.array([[bool(a & b) for b in words] for a in words], dtype=bool).reshape(len(names), len(names))
     placed = np.array([name.casefold() in known for name in names], dtype=bool)
-    points = lab(np.array([known.get(name.casefold(), (0, 0, 0)) for name in names]).reshape(-1, 3))
+    points = cielab(np.array([known.get(name.casefold(), (0, 0, 0)) for name in names]).reshape(-1, 3))
     distance = np.linalg.norm(points[:, None] - points[None], axis=-1)
     near: npt.NDArray[np.bool_] = shares | ((distance < _NEAR) & placed[:, None] & placed[None])
     np.fill_diagonal(near, True)
