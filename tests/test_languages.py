@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import csv
+import shutil
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -91,6 +93,7 @@ CATALOGUES = {
 @cache
 def shop(language: str) -> Shop:
     folder = Path(mkdtemp(prefix=f"vetrina-{language}-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     with (folder / "products.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["sku", "name", "category", "colour", "description", "price"])
