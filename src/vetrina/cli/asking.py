@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -33,7 +34,12 @@ Item = Annotated[str, typer.Argument(metavar="ITEM", help="An item's id.")]
 
 
 def search(
-    query: Annotated[str, typer.Argument(metavar="QUERY", help="Words, in any language.")],
+    query: Annotated[str | None, typer.Argument(metavar="QUERY", help="Words, in any language.")] = None,
+    photo: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="A photo of what is sought; words may change it: like this, but red."),
+    ] = None,
+    like: Annotated[str | None, typer.Option(metavar="ITEM", help="An item to find similar ones to, instead.")] = None,
     shopper: Shopper = None,
     k: K = 10,
     category: Category = None,
@@ -46,11 +52,18 @@ def search(
     shop: ShopOption = None,
     as_json: Json = False,
 ) -> None:
-    """Find items for words, ranked for a shopper."""
+    """Find items for words, for a photo, for both, or like another item, ranked for a shopper."""
+    if query is None and not photo and not like:
+        raise typer.BadParameter("give words, --photo FILE or --like ITEM.", param_hint="QUERY")
     filters = _filters(category, brand, colour, price_min, price_max, in_stock, having)
-    opened = open_shop(shop)
-    ranking = opened.search(valid_text(query), shopper=_named(shopper), k=k, filters=filters)
-    _print(opened, ranking, f"“{ranking.query}”" if ranking.query else "Recommendations", as_json)
+    opened, item = open_shop(shop), valid_text(like) if like else None
+    ranking = opened.search(
+        valid_text(query or ""), photo=photo or None, like=item, shopper=_named(shopper), k=k, filters=filters
+    )
+    words = f"“{ranking.query}”" if ranking.query else ""
+    shown = f"like the photo {Path(photo).name}" if photo else f"like {item}" if item else ""
+    asked = f"{words}, {shown}" if words and shown else words or shown or "recommendations"
+    _print(opened, ranking, asked[0].upper() + asked[1:], as_json)
 
 
 def recommend(

@@ -14,8 +14,8 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from vetrina.core import Component, EventLog, ItemList, Items, Requests
-from vetrina.encode.base import Encoder
+from vetrina.core import Component, EventLog, ItemList, Items, Query, Requests
+from vetrina.encode.base import Encoder, unit_rows
 from vetrina.policy import PolicyConfig, allowed_items, finish
 from vetrina.rank import FeatureFamily, MatchScore, Ranker, TrainingRows
 from vetrina.retrieve.base import Retriever
@@ -27,8 +27,11 @@ Floats = npt.NDArray[np.float32]
 Part = TypeVar("Part", Retriever, FeatureFamily)
 Asked = TypeVar("Asked", str, bytes)
 
-#: Weights of what makes an item like another.
-_LIKENESS = {"like_fused": 1.0, "window_fused": 0.1}
+#: Weights of what makes an item like what is shown, and as the words beside it ask.
+_LIKENESS = {"like_fused": 1.0, "coverage": 1.0, "window_fused": 0.1}
+
+# So many items that look like a query's photo say what it cannot.
+_NEIGHBOURS = 10
 
 # Requests worked on at once: bounds memory to about this many times the catalogue.
 _CHUNK = 256
@@ -103,22 +106,46 @@ class Engine:
 
     def _examples(self, requests: Requests) -> dict[str, Floats]:
         """What is shown by each query, changed by its words: by modality, (batch, dim), zero where nothing is shown."""
-        photos = [query.photo for query in requests.queries]
         examples: dict[str, Floats] = {}
         for name, vectors in self.items.vectors.items():
             shown = requests.shown(name, vectors)
-            shown = np.zeros((len(requests), vectors.shape[1]), dtype=np.float32) if shown is None else shown
-            encoder = self.encoders.get(name)
-            if encoder is not None:
-                seen = _distinct(photos, encoder.transform_photos) if any(photos) else None
-                if seen is not None:
-                    shown = np.where(np.any(seen != 0, axis=1, keepdims=True), seen, shown)
-                words = requests.query_vectors.get(name)
-                if words is not None:
-                    both = np.any(shown != 0, axis=1) & np.any(words != 0, axis=1)
-                    shown[both] = encoder.compose(shown[both], words[both])
-            examples[name] = shown
+            examples[name] = np.zeros((len(requests), vectors.shape[1]), np.float32) if shown is None else shown
+        changed = np.array([bool(query.photo) for query in requests.queries])
+        if changed.any():
+            self._see(requests, examples)
+        for name, words in requests.query_vectors.items():
+            if name in examples:
+                both = np.any(examples[name] != 0, axis=1) & np.any(words != 0, axis=1)
+                examples[name][both] = self.encoders[name].compose(examples[name][both], words[both])
+                changed |= both
+        fuser = getattr(self, "fuser", None)
+        if "fused" in examples and fuser is not None and changed.any():
+            parts = {name: shown[changed] for name, shown in examples.items() if name != "fused"}
+            examples["fused"][changed] = fuser.transform(parts)
         return examples
+
+    def _see(self, requests: Requests, examples: dict[str, Floats]) -> None:
+        """Write what the photos show into ``examples``.
+
+        What a photo cannot tell, such as what the product is called, is guessed: the mean of the
+        items that look most like it, those that look more like it counting more.
+        """
+        photos = [query.photo for query in requests.queries]
+        unseen = set(examples)
+        for name, encoder in self.encoders.items():
+            seen = _distinct(photos, encoder.transform_photos) if name in examples else None
+            if seen is not None:
+                examples[name] = np.where(np.any(seen != 0, axis=1, keepdims=True), seen, examples[name])
+                unseen.discard(name)
+        source, shows = self.sources.get("photo_vector"), np.array([bool(photo) for photo in photos])
+        if source is None or "photo" not in examples:
+            return
+        asked = replace(requests, queries=[Query(photo=photo) for photo in photos], examples=examples)
+        nearest, cosine = source.retrieve(asked, _NEIGHBOURS, None)
+        weight = np.where((nearest >= 0) & shows[:, None], np.maximum(cosine, 0) ** 2, 0)
+        for name in unseen:
+            guessed = np.einsum("bk,bkd->bd", weight, self.items.vectors[name][np.maximum(nearest, 0)])
+            examples[name] = np.where(shows[:, None], unit_rows(guessed), examples[name])
 
     def candidates(self, requests: Requests) -> ItemList:
         """What the sources find among what the shop allows."""
@@ -130,7 +157,7 @@ class Engine:
 
     @cached_property
     def likeness(self) -> Ranker:
-        """What orders items like a named one: likeness itself, and a little of the shopper's own taste.
+        """What orders items like a photo or another item: likeness, words beside it, a little of the shopper's taste.
 
         The log teaches the ranker what people choose, which for want of anything like it would be
         what is popular; who asks for similar products asks for similar products.

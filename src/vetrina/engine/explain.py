@@ -102,18 +102,23 @@ class _Evidence:
         return str(text), dict(evidence)
 
     def _words(self, row: int, favours: bool) -> tuple[str, dict[str, Any]]:
-        query = self.requests.queries[self.row[row]].text
-        if not query:
+        query = self.requests.queries[self.row[row]]
+        if not query.text:
             return "No words were asked for", {}
         have = set(analyse(self.texts[int(self.lists.item[row])]))
-        matched = _typed({w for w, terms in self.terms[self.row[row]].items() if have.intersection(terms)}, query)
+        matched = _typed({w for w, terms in self.terms[self.row[row]].items() if have.intersection(terms)}, query.text)
+        if matched and query.by_example and favours:
+            return f"“{' '.join(matched)}”, as you asked", {"matched": matched}
         if matched:
             said = "Matches" if favours else "Matches only partly:"
             return f"{said} “{' '.join(matched)}”", {"matched": matched}
         return "Close in meaning to your words" if favours else "None of your words", {"matched": []}
 
     def _looks(self, row: int, favours: bool) -> tuple[str, dict[str, Any]]:
-        like = self.requests.queries[self.row[row]].like
+        query = self.requests.queries[self.row[row]]
+        if query.photo:
+            return f"Looks {'' if favours else 'less '}like your photo", {"likeness": self._likeness(row)}
+        like = query.like
         past = like if like >= 0 else int(self.nearest[row])
         if past < 0:
             return "Nothing viewed yet to compare with", {}
@@ -123,6 +128,11 @@ class _Evidence:
         did = _DID[int(self._kind_of(row, past))]
         said = "Looks like" if favours else "Less like"
         return f"{said} “{_cut(self.title(past))}” that you {did}", {**evidence, "you": did}
+
+    def _likeness(self, row: int) -> dict[str, float]:
+        """Cosine with what is shown, in each modality that says something of it."""
+        found = {name: self.value(row, f"like_{name}") for name in self.engine.items.vectors}
+        return {name: round(value, 3) for name, value in found.items() if np.isfinite(value)}
 
     def _kind_of(self, row: int, item: int) -> int:
         windows, request = self.requests.windows, int(self.row[row])

@@ -150,8 +150,8 @@ def fit_stages(items: Items, log: EventLog, config: ShopConfig, encoders: Mappin
 
 
 def _usable(source: str, items: Items) -> bool:
-    """A vector source needs its vectors: a shop without text, or without any modality, does without it."""
-    return {"vector": "fused", "text_vector": "text"}.get(source, "") in {"", *items.vectors}
+    """A vector source needs its vectors: a shop without text or photos, or without any modality, does without it."""
+    return {"vector": "fused", "text_vector": "text", "photo_vector": "photo"}.get(source, "") in {"", *items.vectors}
 
 
 def refit(engine: Engine, log: EventLog, until: int) -> Engine:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,9 +17,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from vetrina.core import Filters, Items, Progress, Query, Requests, Silent
-from vetrina.core.errors import MissingFile, RequestError, UnknownItem, VetrinaError
+from vetrina.core.errors import DataError, MissingFile, RequestError, UnknownItem, VetrinaError
+from vetrina.core.photo import open_photo
 from vetrina.core.text import MAX_QUERY_CHARACTERS, clean_query, words
-from vetrina.engine.config import ShopConfig, read_config
+from vetrina.engine.config import BuildConfig, ShopConfig, read_config
 from vetrina.engine.engine import Engine
 from vetrina.engine.events import checked_events
 from vetrina.engine.explain import Reason
@@ -30,6 +32,9 @@ from vetrina.shoppers import WindowStore
 __all__ = ["MAX_K", "Ranking", "Result", "Shop"]
 
 MAX_K = 1000
+
+# A query's photo is decoded by each encoder that reads photos: one with a longer side than this is made smaller first.
+_PHOTO_SIDE = 1024
 
 
 class Result(BaseModel):
@@ -55,6 +60,8 @@ class Ranking(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     query: str
+    photo: bool = Field(default=False, description="Whether a photo was shown.")
+    like: str | None = Field(default=None, description="The item that was shown instead.")
     shopper: str | None
     personal: bool = Field(description="Whether anything was known of the shopper.")
     simulated: bool = Field(description="Whether the shop's shoppers are simulated.")
@@ -126,6 +133,17 @@ class Shop:
         with self._locked():
             return measured(self.root, self.config, progress or Silent(), measure)
 
+    def use_device(self, device: str) -> None:
+        """Train and encode on ``device`` ("cpu", "cuda") from now on, whatever shop.toml says.
+
+        Raises
+        ------
+        ConfigError
+            When it is no device.
+        """
+        build = BuildConfig.parse({**self.config.build.model_dump(), "device": device}, "build")
+        self.config = self.config.model_copy(update={"build": build})
+
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """One build at a time; the lock goes with the process, however it ends."""
@@ -174,13 +192,26 @@ class Shop:
             self._store = WindowStore(self.root / "shoppers.db")
         return self._store
 
-    def search(self, text: str, *, shopper: str | None = None, k: int = 10, filters: Filters | None = None) -> Ranking:
-        """Items for words, ranked for a shopper.
+    def search(
+        self,
+        text: str = "",
+        *,
+        photo: str | Path | bytes | None = None,
+        like: str | None = None,
+        shopper: str | None = None,
+        k: int = 10,
+        filters: Filters | None = None,
+    ) -> Ranking:
+        """Items for words, for a photo or another item, or for both ("like this, but red"), ranked for a shopper.
 
         Parameters
         ----------
         text : str
             In any language; longer than 512 characters is cut, and a note says so.
+        photo : str, Path or bytes, optional
+            A photo's file, or what is in one, of what is sought. It is looked at and not kept.
+        like : str, optional
+            An item to find similar ones to, instead of a photo.
         shopper : str, optional
             The shop's own id; one never seen gets good results that are not personal.
         k : int
@@ -190,19 +221,33 @@ class Shop:
         Raises
         ------
         RequestError
-            When k or a filter is wrong.
+            When k or a filter is wrong, the photo shows nothing that can be read, or photo and like are both given.
+        MissingFile
+            When there is no such photo.
+        UnknownItem
+            When the catalogue does not hold ``like``.
         SnapshotError
             When nothing was built yet, or the build is damaged.
         """
+        if photo is not None and like is not None:
+            raise RequestError("photo and like: both show what is sought. Give one of them; words may stand beside it.")
         text = _readable(text)
         cleaned = clean_query(text)
         notes = []
         if len(text) > MAX_QUERY_CHARACTERS and len(cleaned) < len(" ".join(text.split())):
             notes.append(f"The query was cut at {MAX_QUERY_CHARACTERS} characters.")
+        shows = photo is not None or like is not None
         if not words(cleaned):
-            notes.append("The query has no readable word: these are recommendations.")
+            if not shows:
+                notes.append("The query has no readable word: these are recommendations.")
+            elif text.strip():
+                notes.append("The query has no readable word: only what is shown counts.")
             cleaned = ""
-        return self._ask(self._served(), Query(text=cleaned, filters=filters or Filters()), shopper, k, notes)
+        shown = b"" if photo is None else _photo_of(photo)
+        served = self._served()
+        item = -1 if like is None else served[1].items.find(like)
+        asked = Query(text=cleaned, photo=shown, like=item, filters=filters or Filters())
+        return self._ask(served, asked, shopper, k, notes)
 
     def recommend(
         self,
@@ -217,16 +262,8 @@ class Shop:
         return self._ask(self._served(), asked, shopper, k, [])
 
     def similar(self, item: str, *, shopper: str | None = None, k: int = 10, filters: Filters | None = None) -> Ranking:
-        """Items like ``item``.
-
-        Raises
-        ------
-        UnknownItem
-            When the catalogue does not hold it. Others as :meth:`search`.
-        """
-        served = self._served()
-        asked = Query(like=served[1].items.find(item), filters=filters or Filters())
-        return self._ask(served, asked, shopper, k, [])
+        """Items like ``item``: :meth:`search` with nothing but ``like``, with its other parameters and errors."""
+        return self.search(like=item, shopper=shopper, k=k, filters=filters)
 
     def rank(
         self, items: Sequence[str], *, text: str = "", shopper: str | None = None, k: int | None = None
@@ -284,7 +321,12 @@ class Shop:
         shopper = _readable(shopper) if shopper else None
         pseudonym = pseudonyms(self.root).of(shopper) if shopper else None
         windows = self.store.windows([pseudonym], engine.items, self.config.rank.window)
-        requests = Requests(windows, [asked], np.array([int(time.time())], dtype=np.int64))
+        requests = engine.encode_queries(Requests(windows, [asked], np.array([int(time.time())], dtype=np.int64)))
+        if asked.photo and not any(shown.any() for shown in requests.examples.values()):
+            raise RequestError(
+                "photo: this shop has nothing to compare a photo with. Give its products photos ([items] photo, "
+                "[encode.photo]) and build."
+            )
         ranked, reasons = query(engine, requests, k, given)
         table = engine.items.table
         results = []
@@ -296,6 +338,8 @@ class Shop:
             results.append(Result(position=place + 1, score=float(scores[place]), reasons=why, **shown))
         return Ranking(
             query=asked.text,
+            photo=bool(asked.photo),
+            like=engine.items.ids[asked.like] if asked.like >= 0 else None,
             shopper=shopper,
             personal=bool(len(windows.item)),
             simulated=self.config.shop.simulated,
@@ -357,6 +401,30 @@ class Shop:
         items = self.items
         name = str(items.table["photo"][items.find(item)])
         return self.root / name if name else None
+
+
+def _photo_of(source: str | Path | bytes) -> bytes:
+    """The file of a query's photo, seen to be readable.
+
+    Raises
+    ------
+    RequestError
+        When it shows nothing that can be read.
+    MissingFile
+        When there is no such file.
+    """
+    try:
+        upright = open_photo(source, _PHOTO_SIDE // 2)
+        if max(upright.size) <= _PHOTO_SIDE:
+            return source if isinstance(source, bytes) else Path(source).read_bytes()
+    except MissingFile:
+        raise MissingFile(f"{source!s}: there is no such photo.") from None
+    except DataError as error:
+        raise RequestError(str(error)) from None
+    upright.thumbnail((_PHOTO_SIDE, _PHOTO_SIDE))
+    file = BytesIO()
+    upright.save(file, "png", compress_level=1)
+    return file.getvalue()
 
 
 def _readable(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,9 @@ class Retriever(Component):
     ``items_`` is the catalogue it works on: set by :meth:`fit`, and by
     :meth:`bind` after loading, so that vectors and columns are held once.
     """
+
+    #: Whether it looks for what the query says or shows, and not only for what suits the shopper.
+    answers_query: ClassVar[bool] = False
 
     items_: Items
 

@@ -47,6 +47,7 @@ class Lexical(Retriever):
     index, so the index itself only splits at spaces.
     """
 
+    answers_query = True
     config_type = LexicalConfig
     _origin: Lexical | None = None
 

@@ -20,7 +20,8 @@ def merge(sources: Mapping[str, Retriever], requests: Requests, k: Mapping[str, 
     sources : mapping of str to Retriever
     requests : Requests
     k : mapping of str to int
-        How many candidates each source may bring. Where a request names an item, only "vector" brings any.
+        How many candidates each source may bring. Where a request shows a photo or an item, only those
+        that answer the query bring any.
     allowed : bool of shape (batch, n_items), or None
 
     Returns
@@ -31,12 +32,15 @@ def merge(sources: Mapping[str, Retriever], requests: Requests, k: Mapping[str, 
     """
     rows, items = [], []
     found = {name: source.retrieve(requests, k[name], allowed)[0] for name, source in sources.items()}
-    # Who asks for items like one is not answered with what is popular, unless nothing is known to be like it.
-    like = np.array([query.like >= 0 for query in requests.queries], dtype=bool)
-    if like.any() and "vector" in found:
-        like &= (found["vector"] >= 0).any(axis=1)
-        for name, ids in found.items():
-            found[name] = ids if name == "vector" else np.where(like[:, None], -1, ids)
+    # Who asks for what is like something is not answered with what is popular, unless nothing is known to be like it.
+    shows = np.array([query.by_example for query in requests.queries], dtype=bool)
+    if shows.any():
+        answering = [name for name, source in sources.items() if source.answers_query]
+        shows &= np.any(
+            [np.zeros(len(requests), bool), *((found[name] >= 0).any(axis=1) for name in answering)], axis=0
+        )
+        for name in found.keys() - set(answering):
+            found[name] = np.where(shows[:, None], -1, found[name])
     for ids in found.values():
         row, place = np.nonzero(ids >= 0)
         rows.append(row)

@@ -56,6 +56,7 @@ class _Nearest(Retriever):
     """
 
     modality: ClassVar[str]
+    answers_query = True
     config_type = VectorConfig
     _index: Any = None
 
@@ -197,8 +198,12 @@ class Vector(_Nearest):
 
     def retrieve(self, requests: Requests, k: int, allowed: Allowed) -> Found:
         ids, scores = super().retrieve(requests, k, allowed)
-        worded = np.array([bool(query.text) and not query.by_example for query in requests.queries], dtype=bool)
-        ids[worded], scores[worded] = -1, -np.inf
+        # Words alone are not answered from the window, nor is a photo of which nothing is known here.
+        shown = requests.shown(self.modality, self._vectors)
+        blank = np.ones(len(requests), dtype=bool) if shown is None else ~np.any(shown != 0, axis=1)
+        asked = np.array([bool(query.text) or query.by_example for query in requests.queries], dtype=bool)
+        unread = blank & asked
+        ids[unread], scores[unread] = -1, -np.inf
         return ids, scores
 
 
@@ -215,14 +220,14 @@ class _QueryVector(_Nearest):
 
 @register("retriever", "text_vector")
 class TextVector(_QueryVector):
-    """Nearest by text vector to the query's words."""
+    """Nearest by text vector to the query's words, or to the item it names."""
 
     modality = "text"
 
 
 @register("retriever", "photo_vector")
 class PhotoVector(_QueryVector):
-    """Nearest by photo vector to the query's photo."""
+    """Nearest by photo vector to the query's photo, to the item it names, or to what its words say of photos."""
 
     modality = "photo"
 

@@ -13,6 +13,7 @@ from starlette.staticfiles import StaticFiles
 from threadpoolctl import threadpool_limits
 
 from vetrina.engine import Shop, VetrinaError
+from vetrina.serve.bodies import SearchRequest
 from vetrina.serve.guard import LOOPBACK, Guard
 from vetrina.serve.pages import STATIC, page_routes
 from vetrina.serve.problems import Problem, add_problem_handlers
@@ -72,16 +73,17 @@ def create_app(shop: Shop, hosts: Collection[str] | None = None) -> FastAPI:
     app.include_router(page_routes(shop))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_middleware(Guard, hosts=hosts)
-    _describe_problems(app)
+    _describe(app)
     return app
 
 
-def _describe_problems(app: FastAPI) -> None:
-    """Put our shape of an error into the OpenAPI description, in place of FastAPI's own."""
+def _describe(app: FastAPI) -> None:
+    """Put the bodies that we read ourselves, and our shape of an error, into the OpenAPI description."""
     schemas = app.openapi()["components"]["schemas"]
-    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-    schemas.update(problem.pop("$defs", {}))
-    schemas["Problem"] = problem
+    for model in (SearchRequest, Problem):
+        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(schema.pop("$defs", {}))
+        schemas[model.__name__] = schema
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from base64 import b64decode
+from typing import Annotated, Any, Self
 
 from fastapi import Path
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from vetrina.engine import MAX_K, Event, Filters
 
@@ -54,12 +55,26 @@ class _Body(BaseModel):
     def _whole(cls, raw: Any) -> Any:
         # JSON can spell half of a surrogate pair; no file, index or answer could hold it.
         try:
-            json.dumps(raw, ensure_ascii=False).encode()
+            json.dumps(raw, ensure_ascii=False, default=_no_text).encode()
         except UnicodeEncodeError:
             raise ValueError("text must be valid Unicode; an escape between \\ud800 and \\udfff stands alone") from None
         except RecursionError:
             raise ValueError("nested too deep") from None
         return raw
+
+
+def _no_text(value: object) -> None:
+    """The photo of a form, which came as bytes."""
+
+
+def _file_of(photo: object) -> object:
+    """The bytes that base64 stands for; a form brings them as they are."""
+    if not isinstance(photo, str):
+        return photo
+    try:
+        return b64decode(photo, validate=True)
+    except ValueError:
+        raise ValueError("expected a photo's file in base64, without line breaks or an address before it") from None
 
 
 class _Asked(_Body):
@@ -75,12 +90,32 @@ class _Asked(_Body):
 
 
 class SearchRequest(_Asked):
-    """Items for words, ranked for a shopper."""
+    """Items for words, for a photo or another item, or for both, ranked for a shopper."""
 
     model_config = _config({"text": "red dress", "shopper": "ana", "k": 24, "filters": _EXAMPLE_FILTERS})
 
-    text: str = Field(description="In any language. Past 512 characters it is cut, and a note says so.")
+    text: str = Field(
+        default="",
+        max_length=1 << 20,
+        description="In any language. Past 512 characters it is cut, and a note says so. Beside a photo or an item it "
+        "says what is to be different.",
+    )
+    photo: Annotated[
+        bytes | None,
+        BeforeValidator(_file_of),
+        WithJsonSchema({"type": "string", "contentEncoding": "base64"}),
+        Field(description="A photo's file in base64: what is sought looks like it. It is not kept."),
+    ] = None
+    like: str | None = Field(
+        default=None, min_length=1, max_length=1024, description="An item to find similar ones to, instead of a photo."
+    )
     filters: Filters = Filters()
+
+    @model_validator(mode="after")
+    def _asks(self) -> Self:
+        if not self.model_fields_set & {"text", "photo", "like"}:
+            raise ValueError("give text, a photo or an item that it is to be like")
+        return self
 
 
 class RecommendRequest(_Asked):

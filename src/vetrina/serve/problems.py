@@ -16,11 +16,9 @@ from starlette.exceptions import HTTPException
 
 from vetrina.engine import RequestError, Shop, SnapshotError, UnknownItem, VetrinaError
 
-__all__ = ["PROBLEM_RESPONSES", "TOO_LARGE", "Problem", "ProblemResponse", "add_problem_handlers", "problem"]
+__all__ = ["PROBLEM_RESPONSES", "Problem", "ProblemResponse", "add_problem_handlers", "problem", "too_large"]
 
 log = logging.getLogger(__name__)
-
-TOO_LARGE = "A request may be 1 MiB at most. Send events in several requests."
 
 _DOCS = "https://www.rfc-editor.org/rfc/rfc9110#section-15"
 
@@ -37,7 +35,7 @@ _TITLES = {
     404: "Not found",
     405: "This address does not answer that method",
     413: "The request is too large",
-    415: "The request is not JSON",
+    415: "The request is of a kind that is not read here",
     421: "This server does not answer for that host",
     422: "The request cannot be answered as asked",
     500: "Something went wrong on the server",
@@ -103,6 +101,12 @@ def problem(
     return ProblemResponse(body.model_dump(exclude_none=True), status_code=status, headers=dict(headers or {}))
 
 
+def too_large(most: int) -> str:
+    """What to say of a body that is larger than it may be."""
+    hint = "Send events in several requests." if most == 1 << 20 else "Send the photo smaller: 1,000 pixels are enough."
+    return f"A request to this address may be {most >> 20} MiB at most. {hint}"
+
+
 def _documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     schema = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {status: {"description": _TITLES[status], "content": schema} for status in statuses}
@@ -126,10 +130,9 @@ def add_problem_handlers(app: FastAPI, shop: Shop) -> None:
     def http(request: Request, error: Exception) -> ProblemResponse:
         assert isinstance(error, HTTPException)
         detail = {
-            400: _unreadable(error.__cause__),
+            400: _unreadable(error.__cause__) if error.__cause__ else f"The form cannot be read: {error.detail}",
             404: f"There is nothing at {request.url.path}. The routes are listed at /openapi.json.",
             405: f"{request.url.path} does not answer {request.method}.",
-            413: TOO_LARGE,
         }.get(error.status_code, str(error.detail))
         return problem(error.status_code, detail, request.url.path, headers=error.headers)
 

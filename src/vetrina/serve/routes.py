@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 
 from vetrina.engine import Ranking, Shop, SnapshotError
 from vetrina.serve.bodies import (
@@ -25,12 +25,15 @@ from vetrina.serve.bodies import (
     SimilarRequest,
 )
 from vetrina.serve.problems import PROBLEM_RESPONSES
+from vetrina.serve.uploads import SEARCH_BODY, search_request
 from vetrina.serve.views import FacetCache, item_card, shopper_state
 
 __all__ = ["api_routes"]
 
 _RANKING: dict[str, Any] = {
     "query": "red dress",
+    "photo": False,
+    "like": None,
     "shopper": "ana",
     "personal": True,
     "simulated": False,
@@ -76,10 +79,15 @@ def api_routes(shop: Shop) -> APIRouter:
     api = APIRouter()
     facets = FacetCache()
 
-    @api.post("/v1/search", responses=_ranking_example(), tags=["ranking"])
-    def search(asked: SearchRequest) -> Ranking:
-        """Items for words, ranked for a shopper, each with the reasons that sum to its score."""
-        return shop.search(asked.text, shopper=asked.shopper, k=asked.k, filters=asked.filters)
+    @api.post("/v1/search", responses=_ranking_example(), tags=["ranking"], openapi_extra=SEARCH_BODY)
+    def search(asked: Annotated[SearchRequest, Depends(search_request)]) -> Ranking:
+        """Items for words, for a photo or another item, or for both, each with the reasons that sum to its score.
+
+        A photo comes in base64, or as the file of a form.
+        """
+        return shop.search(
+            asked.text, photo=asked.photo, like=asked.like, shopper=asked.shopper, k=asked.k, filters=asked.filters
+        )
 
     @api.post("/v1/recommend", responses=_ranking_example(), tags=["ranking"])
     def recommend(asked: RecommendRequest) -> Ranking:

@@ -19,7 +19,7 @@ from vetrina.testing.sample import frozen, sample_lists, sample_requests, small_
 __all__ = ["FEATURE_RULES", "FeatureCase", "check_features"]
 
 #: Sources whose scores the sample's lists carry, as those of a shop with the shipped settings do.
-SOURCES = ("lexical", "text_vector", "vector", "item_item", "history", "popular")
+SOURCES = ("lexical", "text_vector", "photo_vector", "vector", "item_item", "history", "popular")
 
 
 class FeatureCase(Case[FeatureFamily]):

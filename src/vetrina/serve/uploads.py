@@ -1,0 +1,100 @@
+"""How a search is read: JSON, with a photo in base64, or a form as browsers send files."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+
+from vetrina.serve.bodies import SearchRequest
+from vetrina.serve.guard import MAX_BODY, is_form
+
+__all__ = ["SEARCH_BODY", "search_request"]
+
+
+async def search_request(request: Request) -> SearchRequest:
+    """The body of a search.
+
+    FastAPI reads a body in one way for each route; this one is read here in both.
+
+    Raises
+    ------
+    RequestValidationError
+        When a field is wrong, or the body is not JSON.
+    HTTPException
+        When it is neither, 400, or too large, 413.
+    """
+    raw = await _form(request) if is_form(request.headers) else await _json(request)
+    try:
+        # Base64 of some megabytes is decoded here: not in the loop that answers everybody.
+        return await run_in_threadpool(SearchRequest.model_validate, raw)
+    except ValidationError as error:
+        found = error.errors(include_url=False)
+        raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in found]) from None
+
+
+async def _json(request: Request) -> Any:
+    if not await request.body():
+        return None
+    try:
+        return await request.json()
+    except json.JSONDecodeError as error:
+        told = {"type": "json_invalid", "loc": ("body", error.pos), "msg": "", "ctx": {"error": error.msg}}
+        raise RequestValidationError([told]) from None
+    except (ValueError, RecursionError) as error:
+        raise HTTPException(400) from error
+
+
+async def _form(request: Request) -> dict[str, Any]:
+    """Fields of the form by name; the photo as bytes, the filters as JSON says them."""
+    fields: dict[str, Any] = {}
+    async with request.form(max_files=1, max_fields=len(SearchRequest.model_fields), max_part_size=MAX_BODY) as form:
+        for name, value in form.multi_items():
+            if name in fields:
+                raise _wrong(name, "is given twice", None)
+            if not isinstance(value, UploadFile):
+                fields[name] = value
+            elif name != "photo":
+                raise _wrong(name, "only the photo is a file", value.filename)
+            elif value.filename or value.size:  # a browser sends an empty one where nobody chose a file
+                fields[name] = await value.read()
+    if "filters" in fields:
+        try:
+            fields["filters"] = json.loads(fields["filters"])
+        except (ValueError, RecursionError):
+            raise _wrong("filters", "expected a JSON object", fields["filters"]) from None
+    return fields
+
+
+def _wrong(field: str, message: str, given: object) -> RequestValidationError:
+    return RequestValidationError([{"type": "value_error", "loc": ("body", field), "msg": message, "input": given}])
+
+
+def _form_schema() -> dict[str, Any]:
+    """The fields of the JSON body as a form has them."""
+    fields = dict(SearchRequest.model_json_schema(ref_template="#/components/schemas/{model}")["properties"])
+    fields["photo"] = {"type": "string", "format": "binary", "description": "The photo's file."}
+    fields["filters"] = {
+        "type": "string",
+        "contentMediaType": "application/json",
+        "description": "The filters as JSON, in the shape that they have in a JSON body.",
+    }
+    return {"type": "object", "properties": fields, "additionalProperties": False}
+
+
+#: For the OpenAPI description, which FastAPI would write of a body that it reads itself.
+SEARCH_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"$ref": "#/components/schemas/SearchRequest"}},
+            "multipart/form-data": {"schema": _form_schema()},
+        },
+    }
+}
