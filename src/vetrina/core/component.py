@@ -145,7 +145,7 @@ _registry: dict[tuple[str, str], type[Component]] = {}
 _Class = TypeVar("_Class", bound=type[Component])
 
 # The packages whose modules register the built-in components on import.
-_BUILT_IN = ("vetrina.encode", "vetrina.retrieve", "vetrina.rank")
+_BUILT_IN = ("vetrina.encode", "vetrina.vectors", "vetrina.retrieve", "vetrina.rank")
 
 
 def register(kind: str, name: str, *, licence: str = "Apache-2.0") -> Callable[[_Class], _Class]:
