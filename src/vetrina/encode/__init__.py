@@ -1,16 +1,22 @@
 """Encoders: one file per modality, items in, one float32 vector per item out."""
 
 from vetrina.encode.attributes import AttributesConfig, AttributesEncoder
+from vetrina.encode.audio import AudioConfig, AudioEncoder
 from vetrina.encode.base import Encoder
 from vetrina.encode.photo import PhotoConfig, PhotoEncoder
 from vetrina.encode.text import TfidfConfig, TfidfEncoder
+from vetrina.encode.video import VideoConfig, VideoEncoder
 
 __all__ = [
     "AttributesConfig",
     "AttributesEncoder",
+    "AudioConfig",
+    "AudioEncoder",
     "Encoder",
     "PhotoConfig",
     "PhotoEncoder",
     "TfidfConfig",
     "TfidfEncoder",
+    "VideoConfig",
+    "VideoEncoder",
 ]

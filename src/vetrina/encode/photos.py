@@ -15,6 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from vetrina.core import Items
+from vetrina.core.clip import Frame, can_read_clips, frames_of
 from vetrina.core.errors import DataError
 from vetrina.core.photo import Photo, content_hash
 from vetrina.encode.base import unit_rows
@@ -26,21 +27,26 @@ Photos = npt.NDArray[np.uint8]
 
 _log = logging.getLogger(__name__)
 
+_FRAMES = 6  # of a video that stands in for photos
 
-def photo_contents(items: Items, root: Path) -> tuple[list[tuple[str, ...]], list[str]]:
+
+def photo_contents(items: Items, root: Path) -> tuple[list[tuple[str | Frame, ...]], list[str]]:
     """The photos of every item: what a photo encoder's ``read`` gives.
+
+    For an item without a photo frames of its video stand in, so that whatever asks for
+    looks, a photo that is sent or a similar product, finds it among those with photos.
 
     Parameters
     ----------
     items : Items
-        ``photo`` comes first, then ``more_photos`` where the table has such a column.
+        ``photo`` comes first, then ``more_photos`` and ``video`` where the table has such columns.
     root : Path
         Where relative paths begin.
 
     Returns
     -------
-    contents : list of tuple of str
-        Paths; () for an item that names none.
+    contents : list of tuple of str or Frame
+        Paths, or frames of the video; () for an item that names neither.
     hashes : list of str
         Of all files of the item together; "" where none can be read.
 
@@ -54,16 +60,21 @@ def photo_contents(items: Items, root: Path) -> tuple[list[tuple[str, ...]], lis
     more: list[list[str] | None] = [None] * len(first)
     if "more_photos" in items.table.columns:
         more = items.table["more_photos"].cast(pl.List(pl.String)).to_list()
-    contents = [
+    contents: list[tuple[str | Frame, ...]] = [
         tuple(str(root / path) for path in dict.fromkeys([one, *(others or [])]) if path)
         for one, others in zip(first, more, strict=True)
     ]
+    if "video" in items.table.columns and can_read_clips():
+        for row, video in enumerate(items.table["video"].fill_null("")):
+            if video and not contents[row]:
+                contents[row] = frames_of(str(root / video), _FRAMES)
     with ThreadPoolExecutor(_threads()) as pool:
         return contents, list(pool.map(_hash_of_all, contents))
 
 
-def _hash_of_all(paths: tuple[str, ...]) -> str:
-    hashes = [found for path in paths if (found := content_hash(path))]
+def _hash_of_all(photos: tuple[str | Frame, ...]) -> str:
+    files = dict.fromkeys(photo.path if isinstance(photo, Frame) else photo for photo in photos)
+    hashes = [found for file in files if (found := content_hash(file))]
     if len(hashes) < 2:
         return "".join(hashes)
     return hashlib.blake2b("".join(hashes).encode(), digest_size=16).hexdigest()
