@@ -36,7 +36,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if every file had been written an hour ago: its last change is the kernel's to say, so the clock is moved."""
     now = time.time_ns()
-    monkeypatch.setattr(module.time, "time_ns", lambda: now + 3_600_000_000_000)
+    monkeypatch.setattr("vetrina.core.file_hash.time.time_ns", lambda: now + 3_600_000_000_000)
 
 
 def test_a_settled_file_is_read_once(tmp_path: Path, reads: list[str], settled: None) -> None:

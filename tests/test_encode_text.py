@@ -157,3 +157,21 @@ def test_any_text_gives_finite_unit_or_zero_rows(texts: list[str]) -> None:
     vectors = TfidfEncoder(dim=8).fit_texts(texts).transform(texts)
     lengths = np.linalg.norm(vectors, axis=1)
     assert np.all((np.abs(lengths - 1) < 1e-4) | (lengths == 0))
+
+
+def test_learning_in_parts_learns_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = TfidfEncoder(dim=16).fit_texts(TITLES).transform(TITLES)
+    monkeypatch.setattr("vetrina.encode.text._PART", 3)
+    parts = TfidfEncoder(dim=16).fit_texts(TITLES).transform(TITLES)
+    np.testing.assert_allclose(parts @ parts.T, whole @ whole.T, atol=1e-4)
+
+
+def test_of_many_texts_some_are_counted_and_fewer_learned_from() -> None:
+    """Of 60 texts 50 are counted at random, so a word that is in all of them is in 50, and one of half in about 25."""
+    texts = [f"dress {'red' if number % 2 else 'blue'}" for number in range(60)]
+    encoder = TfidfEncoder(fit_items=10, ngram_weight=0).fit_texts(texts)
+    idf = dict(zip(encoder._words, encoder.idf_.tolist(), strict=False))
+    assert idf["dress"] == 1
+    halves = [51 / np.exp(idf[word] - 1) - 1 for word in ("red", "blue")]
+    assert sum(halves) == pytest.approx(50, abs=1e-3)
+    assert np.linalg.norm(encoder.transform(texts), axis=1) == pytest.approx(1)

@@ -32,6 +32,8 @@ __all__ = ["TfidfConfig", "TfidfEncoder"]
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
+_PART = 8192  # texts counted together in learning
+
 
 class TfidfConfig(Config):
     """What the vectors are made of."""
@@ -42,7 +44,12 @@ class TfidfConfig(Config):
     ngram_max: int = Field(default=5, ge=1, description="Longest character n-gram.")
     ngram_weight: float = Field(default=0.5, ge=0, description="Length of the n-grams' part beside the words' 1.")
     max_features: int = Field(default=50_000, ge=1, description="Words kept, and n-grams kept: the most frequent.")
-    fit_items: int = Field(default=20_000, ge=1, description="Items the SVD learns from, drawn at random where more.")
+    fit_items: int = Field(
+        default=20_000,
+        ge=1,
+        description="Items the SVD learns from, drawn at random where more; words and n-grams are counted in five "
+        "times as many.",
+    )
     seed: int = Field(default=0, ge=0)
 
 
@@ -88,22 +95,16 @@ class TfidfEncoder(Encoder):
         """Learn from texts alone; see :meth:`fit`."""
         from sklearn.utils.extmath import randomized_svd
 
-        tokens = _tokenise(texts)
-        self._set_vocabulary(tokens.words, sorted(set(chain.from_iterable(map(self._ngrams, tokens.words)))))
-        counts = self._count(tokens)
+        rng = np.random.default_rng(self.config.seed)
+        counted = _draw(len(texts), 5 * self.config.fit_items, rng)
+        frequency, counts = self._survey(texts, counted, _draw(len(counted), self.config.fit_items, rng))
         # Of the words and of the n-grams, keep those that are in the most items.
-        frequency = np.bincount(counts.indices, minlength=counts.shape[1])
-        n_words, most = len(self._words), self.config.max_features
-        kept = np.concatenate([_largest(frequency[:n_words], most), n_words + _largest(frequency[n_words:], most)])
-        names = [*self._words, *self._grams]
-        self._set_vocabulary([names[i] for i in kept if i < n_words], [names[i] for i in kept if i >= n_words])
-        counts = sparse.csr_array(counts[:, kept])
-        self.idf_ = (np.log((1 + len(texts)) / (1 + frequency[kept])) + 1).astype(np.float32)
-
-        matrix = self._weigh(counts)
-        if len(texts) > self.config.fit_items:
-            rng = np.random.default_rng(self.config.seed)
-            matrix = matrix[np.sort(rng.choice(len(texts), self.config.fit_items, replace=False))]
+        kept = [_largest(sums, self.config.max_features) for sums in frequency]
+        self._set_vocabulary(*map(_at, (list(self._words), list(self._grams)), kept))
+        in_texts = np.concatenate([sums[places] for sums, places in zip(frequency, kept, strict=True)])
+        self.idf_ = (np.log((1 + len(counted)) / (1 + in_texts)) + 1).astype(np.float32)
+        sides = [side[:, places] for side, places in zip(counts, kept, strict=True)]
+        matrix = self._weigh(sparse.csr_array(sparse.hstack(sides, format="csr")))
         dim = max(1, min(self.config.dim, *matrix.shape))
         self.components_ = np.zeros((matrix.shape[1], dim), dtype=np.float32)
         if matrix.nnz:
@@ -111,6 +112,25 @@ class TfidfEncoder(Encoder):
             right[values < 1e-5 * values[0]] = 0  # a direction that the data do not have is rounding error
             self.components_ = np.ascontiguousarray(right.T, dtype=np.float32)
         return self
+
+    def _survey(self, texts: Sequence[str], counted: Ints, learned: Ints) -> tuple[list[Ints], list[sparse.csr_array]]:
+        """Give every word and n-gram of the texts at ``counted`` a column, some texts at a time.
+
+        Returns in how many texts each is, and the counts in those at the places ``learned`` of
+        ``counted``: each for the words, and for the n-grams.
+        """
+        self._set_vocabulary([], [])
+        frequency = [np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)]
+        blocks: tuple[list[sparse.csr_array], list[sparse.csr_array]] = ([], [])
+        for start in range(0, max(len(counted), 1), _PART):
+            tokens = _tokenise([texts[row] for row in counted[start : start + _PART].tolist()])
+            self._learn_vocabulary(tokens)
+            counts, n_words = self._count(tokens), len(self._words)
+            some = learned[(learned >= start) & (learned < start + _PART)] - start
+            for side, part in enumerate((counts[:, :n_words], counts[:, n_words:])):
+                frequency[side] = _add(np.bincount(part.indices, minlength=part.shape[1]), frequency[side])
+                blocks[side].append(part[some])
+        return frequency, [_stacked(side) for side in blocks]
 
     def transform(self, contents: Sequence[str]) -> Floats:
         """Encode texts, or queries: float32 of shape (len(contents), dim), zero for a text without a known word."""
@@ -140,9 +160,18 @@ class TfidfEncoder(Encoder):
     def _set_vocabulary(self, words: Sequence[str], grams: Sequence[str]) -> None:
         """Fix which column of the TF-IDF matrix each word and each n-gram has."""
         self._words = {word: column for column, word in enumerate(words)}
-        self._grams = {gram: len(words) + column for column, gram in enumerate(grams)}
+        self._grams = {gram: column for column, gram in enumerate(grams)}
         # Queries use the same words over and over: what a word's n-grams are is worked out once.
         self._columns = lru_cache(maxsize=50_000)(self._known_ngrams)
+
+    def _learn_vocabulary(self, tokens: _Tokens) -> None:
+        """Give every word, and every n-gram of a title, that is new a column after those there are."""
+        for word in tokens.words:
+            self._words.setdefault(word, len(self._words))
+        for number in np.unique(tokens.word[tokens.in_title]).tolist():
+            for gram in self._ngrams(tokens.words[number]):
+                self._grams.setdefault(gram, len(self._grams))
+        self._columns.cache_clear()
 
     def _ngrams(self, word: str) -> list[str]:
         """Character n-grams of one word, its ends marked."""
@@ -153,7 +182,7 @@ class TfidfEncoder(Encoder):
         return sorted({marked[i : i + n] for n in sizes for i in range(len(marked) - n + 1)})
 
     def _known_ngrams(self, word: str) -> list[int]:
-        """Columns of the n-grams of ``word`` that were seen in fitting."""
+        """Columns of the n-grams of ``word`` that were seen in fitting, counted from the first n-gram's."""
         return [column for gram in self._ngrams(word) if (column := self._grams.get(gram)) is not None]
 
     def _count(self, tokens: _Tokens) -> sparse.csr_array:
@@ -166,7 +195,7 @@ class TfidfEncoder(Encoder):
         grams = {word: self._columns(words[word]) for word in np.unique(title).tolist()}
         spelt = [grams[word] for word in title.tolist()]
         lengths = np.fromiter(map(len, spelt), np.int64, len(spelt))
-        ngrams = np.fromiter(chain.from_iterable(spelt), np.int64, int(lengths.sum()))
+        ngrams = np.fromiter(chain.from_iterable(spelt), np.int64, int(lengths.sum())) + len(self._words)
         weight = np.where(tokens.in_title, self.config.title_weight, 1.0)[known]
         rows = np.concatenate([tokens.text[known], np.repeat(tokens.text[tokens.in_title], lengths)])
         counts = sparse.csr_array(
@@ -201,15 +230,44 @@ class _Tokens:
     n_texts: int
 
 
+class _Numbers(dict[str, int]):
+    """Words in the order in which they are first asked for."""
+
+    def __missing__(self, word: str) -> int:
+        self[word] = number = len(self)
+        return number
+
+
 def _tokenise(texts: Sequence[str]) -> _Tokens:
     lines = [part for text in texts for part in text.partition("\n")[::2]]
     terms = [analyse(line) if line else [] for line in lines]
     lengths = np.fromiter(map(len, terms), np.int64, len(terms))
-    numbers: dict[str, int] = {}
-    flat = (numbers.setdefault(term, len(numbers)) for term in chain.from_iterable(terms))
-    word = np.fromiter(flat, np.int64, int(lengths.sum()))
+    numbers = _Numbers()
+    word = np.fromiter(map(numbers.__getitem__, chain.from_iterable(terms)), np.int64, int(lengths.sum()))
     line = np.repeat(np.arange(len(lines)), lengths)
     return _Tokens(list(numbers), word, line // 2, line % 2 == 0, len(texts))
+
+
+def _draw(count: int, most: int, rng: np.random.Generator) -> Ints:
+    """Ascending places: all of ``count``, or ``most`` of them at random."""
+    return np.arange(count) if count <= most else np.sort(rng.choice(count, most, replace=False))
+
+
+def _add(sums: Ints, fewer: Ints) -> Ints:
+    """Sums of two arrays, the second of which may be shorter."""
+    sums[: len(fewer)] += fewer
+    return sums
+
+
+def _stacked(blocks: Sequence[sparse.csr_array]) -> sparse.csr_array:
+    """Blocks one below the other, each as wide as the last."""
+    for block in blocks:
+        block.resize((block.shape[0], blocks[-1].shape[1]))
+    return sparse.csr_array(sparse.vstack(blocks, format="csr"))
+
+
+def _at(names: Sequence[str], places: Ints) -> list[str]:
+    return [names[place] for place in places.tolist()]
 
 
 def _largest(values: Ints, count: int) -> Ints:
