@@ -8,6 +8,7 @@ import zlib
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -178,7 +179,7 @@ def make(**options: float) -> PhotoEncoder:
     return PhotoEncoder(None, **{"filters": 24, "patch": 6, "dim": 16, "palette": 12, **options})
 
 
-Planted = tuple[PhotoEncoder, list[tuple[str, ...]], list[str], npt.NDArray[np.float32]]
+Planted = tuple[PhotoEncoder, list[Any], list[str], npt.NDArray[np.float32]]
 
 
 @pytest.fixture(scope="module")

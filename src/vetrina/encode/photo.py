@@ -74,7 +74,7 @@ class PhotoEncoder(Encoder):
     dimension = "64 + the palette's 48"
     config_type = PhotoConfig
 
-    def read(self, items: Items, root: Path) -> tuple[Sequence[tuple[str, ...]], list[str]]:
+    def read(self, items: Items, root: Path) -> tuple[Sequence[Any], list[str]]:
         return photo_contents(items, root)
 
     def fit(self, items: Items, contents: Sequence[Any], progress: Progress) -> Self:
@@ -145,7 +145,8 @@ class PhotoEncoder(Encoder):
         distance = np.linalg.norm(lab_of_codes()[:, None] - self.palette_, axis=-1)
         # Half the mean distance instead of the whole: colours nearer than that share the pixel, the others get none.
         near = np.maximum(0.5 * distance.mean(axis=1, keepdims=True) - distance, 0)
-        return (near / np.maximum(near.sum(axis=1, keepdims=True), 1e-6)).astype(np.float32)
+        table: Floats = (near / np.maximum(near.sum(axis=1, keepdims=True), 1e-6)).astype(np.float32)
+        return table
 
     def _colours(self, photos: Photos) -> tuple[Floats, Floats]:
         """The palette's answers, a convolution of one pixel, weighted by foreground: (by 3 x 3 cells, whole photo)."""
