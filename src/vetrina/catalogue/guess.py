@@ -76,6 +76,9 @@ def guess_item_mapping(table: Table, photos: str = "") -> tuple[ItemMapping, lis
         "in_stock": pick.one("in_stock", test=_yes_or_no),
         "available_at": pick.one("available_at", test=_is_time),
         "photo": pick.one("photo", test=_names_photo),
+        "more_photos": pick.one("more_photos", test=_names_photo),
+        "audio": pick.one("audio", test=_names_sound),
+        "video": pick.one("video", test=_names_video),
     }
     category = pick.many("category")
     if not found["title"] and found["description"]:
@@ -92,12 +95,17 @@ def guess_item_mapping(table: Table, photos: str = "") -> tuple[ItemMapping, lis
         )
     if len(category) > 1:
         pick.notes.append(f"The category is put together from {_and(category)}, the widest first; check their order.")
-    photo = found.pop("photo")
-    if photo and not photos:
-        pick.notes.append(f"{photo!r} looks like the names of photos; say under photos in which folder they are.")
+    # One column of all photos: the first of a cell is the photo.
+    found["photo"] = found["photo"] or found["more_photos"]
+    if found["photo"] and not found["more_photos"] and _several(pick.cells(found["photo"])):
+        found["more_photos"] = found["photo"]
+    for column in dict.fromkeys(one for one in (found["photo"], found["more_photos"]) if one and not photos):
+        pick.notes.append(f"{column!r} looks like the names of photos; say under photos in which folder they are.")
+    for kind in ("audio", "video"):
+        if found[kind]:
+            said = f"{found[kind]!r} looks like the names of {kind} files; say under media in which folder they are."
+            pick.notes.append(said)
     options: dict[str, Any] = {key: value for key, value in found.items() if value}
-    if photo:
-        options["photo"] = photo
     if found["price"] and _like_cents(pick.cells(found["price"])):
         pick.notes.append(
             f"All prices in {found['price']!r} are whole and large: if they are cents, set price_divisor = 100."
@@ -326,7 +334,25 @@ def _is_time(cells: pl.Series) -> bool:
 
 
 def _names_photo(cells: pl.Series) -> bool:
-    return _share(cells.str.contains(r"(?i)\.(jpe?g|png|webp|gif|bmp|tiff?)(\?.*)?$")) > 0.5
+    return _ends(cells, "jpe?g|png|webp|gif|avif|bmp|tiff?")
+
+
+def _names_sound(cells: pl.Series) -> bool:
+    return _ends(cells, "mp3|wav|flac|ogg|oga|opus|m4a|aac|aiff?|wma|amr|weba")
+
+
+def _names_video(cells: pl.Series) -> bool:
+    return _ends(cells, "mp4|m4v|webm|mov|mkv|avi|wmv|mpe?g|ogv|3gp|flv|ts")
+
+
+def _ends(cells: pl.Series, endings: str) -> bool:
+    """Whether most cells end in one of some endings, be it of a file, of an address or of the last of a list."""
+    return _share(cells.str.contains(rf'(?i)\.({endings})(\?[^,|;]*)?["\]\s]*$')) > 0.5
+
+
+def _several(cells: pl.Series) -> bool:
+    """Whether some cells hold several names of files, each with an ending."""
+    return _share(cells.str.contains(r'(?i)\.\w{3,4}"?\s*[|;,\n]\s*"?\S.*\.\w{3,4}["\]\s]*$')) > 0.05
 
 
 def _few_values(cells: pl.Series) -> bool:

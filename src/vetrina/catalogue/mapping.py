@@ -81,7 +81,7 @@ class ItemMapping(Mapping):
             )
         return self
 
-    @field_validator("more_photos", "audio", "video")
+    @field_validator("photo", "more_photos", "audio", "video")
     @classmethod
     def _star_after_item(cls, value: str) -> str:
         if "*" in value.partition("{item}")[0] and "{item}" in value:

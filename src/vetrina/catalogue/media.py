@@ -19,7 +19,7 @@ from vetrina.core.clip import can_read_clips, check_clip
 from vetrina.core.errors import DataError, MissingFile
 from vetrina.core.progress import Progress
 
-__all__ = ["read_media", "several"]
+__all__ = ["matching_files", "read_media", "several"]
 
 Names = list[list[str]]
 
@@ -94,10 +94,52 @@ def several(cell: str) -> list[str]:
     return [part.strip() for part in parts if part.strip()]
 
 
+def matching_files(folder: Path, pattern: str, ids: Sequence[str]) -> Names:
+    """Files in a folder that a pattern finds for each id, in order of their names.
+
+    Parameters
+    ----------
+    folder : Path
+    pattern : str
+        With ``{item}``, which stands for the id, and after it any number of ``*``, which stand for anything
+        but a separator.
+    ids : sequence of str
+
+    Returns
+    -------
+    list of list of str
+        Paths seen from the folder. A file that fits several ids is the longest one's.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for name in ("1_a.jpg", "1_b.jpg", "12_a.jpg", "1_2_a.jpg"):
+    ...     (folder / name).touch()
+    >>> matching_files(folder, "{item}_*.jpg", ["1", "12", "1_2", "3"])
+    [['1_a.jpg', '1_b.jpg'], ['12_a.jpg'], ['1_2_a.jpg'], []]
+    """
+    before, _, after = pattern.partition("{item}")
+    row_of: dict[str, int] = {}
+    for row, one in enumerate(ids):
+        row_of.setdefault(one, row)
+    lengths = sorted({len(one) for one in ids}, reverse=True)
+    found: Names = [[] for _ in ids]
+    for path in _files(folder, pattern.split("/")):
+        rest = path.removeprefix(before)
+        for length in lengths if path.startswith(before) else ():
+            own = rest[:length]
+            if own in row_of and _fits(rest[length:], after.replace("{item}", own)):
+                found[row_of[own]].append(path)
+                break
+    return [sorted(paths) for paths in found]
+
+
 def _photos(frame: pl.DataFrame, mapping: ItemMapping, root: Path, notes: list[str]) -> list[str]:
     """Where each item's photo should be, "" where it has none."""
     column = mapping.media_columns["photo"]
-    if column and column == mapping.more_photos:  # one column of all photos, the first of which is the photo
+    if mapping.photo and (mapping.photo == mapping.more_photos or ("*" in mapping.photo and not column)):
+        # One column, or one pattern, of all photos: the first of them is the photo.
         return [found[0] if found else "" for found in _named(frame, mapping, root, "photo", notes)]
     if column:
         return _in_folder(mapping.photos, frame[column].fill_null("").to_list(), "photos", notes)
@@ -132,7 +174,11 @@ def _named(frame: pl.DataFrame, mapping: ItemMapping, root: Path, kind: str, not
         return [[path for _ in found if (path := next(paths))] for found in names]
     if not told:
         return [[] for _ in range(frame.height)]
-    return _matching(root, folder, told, _plain(frame))
+    place = root / folder
+    if not place.is_dir():
+        raise MissingFile(f"There is no folder {place}, in which {kind} = {told!r} under [items] is looked for.")
+    start = f"{folder.rstrip('/')}/" if folder else ""
+    return [[start + path for path in paths] for paths in matching_files(place, told, _plain(frame))]
 
 
 def _in_folder(folder: str, names: Sequence[str], what: str, notes: list[str]) -> list[str]:
@@ -147,28 +193,6 @@ def _in_folder(folder: str, names: Sequence[str], what: str, notes: list[str]) -
 def _plain(frame: pl.DataFrame) -> list[str]:
     """Ids as they stand in file names: a separator in one must not lead into another folder."""
     return frame["__id"].str.replace_all(r"[/\\]", "_").to_list()
-
-
-def _matching(root: Path, folder: str, pattern: str, ids: Sequence[str]) -> Names:
-    """Files that a pattern finds for each id, in order of their names; one that fits several ids is the longest's."""
-    place = root / folder
-    if not place.is_dir():
-        raise MissingFile(f"There is no folder {place}, where {pattern!r} under [items] is looked for.")
-    before, _, after = pattern.partition("{item}")
-    row_of: dict[str, int] = {}
-    for row, one in enumerate(ids):
-        row_of.setdefault(one, row)
-    lengths = sorted({len(one) for one in ids}, reverse=True)
-    found: Names = [[] for _ in ids]
-    for path in _files(place, pattern.split("/")):
-        rest = path.removeprefix(before)
-        for length in lengths if path.startswith(before) else ():
-            own = rest[:length]
-            if own in row_of and _fits(rest[length:], after.replace("{item}", own)):
-                found[row_of[own]].append(path)
-                break
-    start = f"{folder.rstrip('/')}/" if folder else ""
-    return [[start + path for path in sorted(paths)] for paths in found]
 
 
 def _fits(text: str, pattern: str) -> bool:

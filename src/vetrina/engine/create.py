@@ -15,6 +15,7 @@ from vetrina.catalogue.tables import ROW, Table, find_file, read_table
 from vetrina.core import EVENT_COLUMNS, ITEM_COLUMNS
 from vetrina.core.errors import ConfigError, DataError, MissingFile
 from vetrina.engine.config import RankConfig, ShopConfig, ShopSection
+from vetrina.engine.places import find_media, find_photos
 from vetrina.engine.shop_toml import shop_toml
 
 __all__ = ["create_from_tables", "create_shop"]
@@ -22,7 +23,6 @@ __all__ = ["create_from_tables", "create_shop"]
 # Enough to tell what a column holds, and read in a moment.
 _GUESS_ROWS = 5000
 _SIGN = "([$£€¥￥₹₽₩₺])"
-_PHOTO_ENDINGS = ("jpg", "jpeg", "png", "webp", "gif")
 
 
 def create_shop(
@@ -31,6 +31,7 @@ def create_shop(
     items_file: Path,
     events_file: Path | None = None,
     photos: Path | None = None,
+    media: Path | None = None,
     name: str = "",
     encoding: str = "auto",
     force: bool = False,
@@ -44,8 +45,8 @@ def create_shop(
     items_file : Path
         CSV, TSV, JSON Lines or Parquet, also ``.gz`` or ``.zst``.
     events_file : Path, optional
-    photos : Path, optional
-        Folder of photos.
+    photos, media : Path, optional
+        Folders of photos, and of sound and video.
     name : str
         Of the shop; made from the folder's name when empty.
     encoding : str
@@ -77,15 +78,20 @@ def create_shop(
     """
     _refuse(root, force)
     items_path = find_file(items_file)
-    if photos is not None and not photos.is_dir():
-        raise MissingFile(f"{photos} is not a folder of photos. Name the folder that holds them.")
+    for folder, what in ((photos, "photos"), (media, "sound or video")):
+        if folder is not None and not folder.is_dir():
+            raise MissingFile(f"{folder} is not a folder of {what}. Name the folder that holds them.")
     table = read_table(items_path, encoding=encoding, n_rows=_GUESS_ROWS)
     mapping, item_notes = guess_item_mapping(table, "photos" if photos is not None else "")
-    where, notes = _photos(mapping, table, photos, items_path.parent)
-    item_notes = [note for note in item_notes if not (where["photos"] and "looks like the names of photos" in note)]
-    item_notes += notes
-    place = "" if where["photos"] is None else _seen_from(root, where["photos"])
-    options = {"file": _seen_from(root, items_path), "encoding": encoding, "photo": where["photo"], "photos": place}
+    options = {"file": _seen_from(root, items_path), "encoding": encoding}
+    for key, found in (
+        ("photos", find_photos(mapping, table, photos, items_path.parent)),
+        ("media", find_media(mapping, table, media, items_path.parent)),
+    ):
+        place, names, notes = found
+        options |= {**names, key: "" if place is None else _seen_from(root, place)}
+        settled = f"say under {key} in which folder"
+        item_notes = [note for note in item_notes if place is None or settled not in note] + notes
     items = ItemMapping.parse({**mapping.model_dump(), **options}, "items")
     events, event_notes, rank = None, list[str](), RankConfig()
     if events_file is not None:
@@ -227,33 +233,6 @@ def _seen_from(root: Path, path: Path) -> str:
     if shared == Path(path.anchor):
         return path.as_posix()
     return Path(os.path.relpath(path, root)).as_posix()
-
-
-def _photos(mapping: ItemMapping, table: Table, photos: Path | None, beside: Path) -> tuple[dict[str, Any], list[str]]:
-    """({"photos": folder or None, "photo": column or pattern}, notes): the way that finds the most files."""
-    column = mapping.photo_column
-    if column:
-        names = table.frame[column].drop_nulls().head(500).to_list()
-        # "photos/1.jpg" begins where the file lies, "1.jpg" in the folder that was named.
-        places = [*([photos] if photos is not None else []), beside]
-        found = {place: sum((place / one).is_file() for one in names) for place in places}
-        best = max(places, key=lambda place: found[place])
-        if not found[best]:
-            said = f"None of the photos that {column!r} names was found under {' or '.join(map(str, places))}."
-            return {"photos": photos, "photo": column}, [said]
-        return {"photos": best, "photo": column}, []
-    if photos is None:
-        return {"photos": None, "photo": mapping.photo}, []
-    ids = table.frame[mapping.item].drop_nulls().head(500).to_list()
-    there = {entry.name for entry in os.scandir(photos)}
-    endings = {f"{{item}}.{end}" for ending in _PHOTO_ENDINGS for end in (ending, ending.upper())}
-    count = {pattern: sum(pattern.replace("{item}", one) in there for one in ids) for pattern in sorted(endings)}
-    pattern = max(count, key=lambda one: (count[one], one == mapping.photo))
-    if not count[pattern]:
-        shown = ", ".join(sorted(there)[:3]) or "nothing"
-        said = f"No photo in {photos} is called like an item's id, such as {ids[0]}.jpg; it holds {shown}."
-        return {"photos": photos, "photo": mapping.photo}, [f"{said} Set photo under [items]."]
-    return {"photos": photos, "photo": pattern}, []
 
 
 def _require(table: pl.DataFrame, columns: Mapping[str, Any] | tuple[str, ...], what: str) -> None:
