@@ -30,6 +30,7 @@ def init(
         Path | None, typer.Option(metavar="FILE", help="File of what shoppers did; may come later.")
     ] = None,
     photos: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of photos.")] = None,
+    media: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of sound and video.")] = None,
     name: Annotated[str, typer.Option(metavar="NAME", help="The shop's name; the folder's when left out.")] = "",
     encoding: Annotated[
         str, typer.Option(metavar="NAME", help="How letters are encoded, such as gb18030; auto finds out.")
@@ -44,7 +45,14 @@ def init(
     from vetrina.engine.create import create_shop
 
     notes = create_shop(
-        shop, items_file=items, events_file=events, photos=photos, name=name, encoding=encoding, force=force
+        shop,
+        items_file=items,
+        events_file=events,
+        photos=photos,
+        media=media,
+        name=name,
+        encoding=encoding,
+        force=force,
     )
     if as_json:
         print_json({"shop": str(shop), "config": str(shop / "shop.toml"), "unsure": notes})
@@ -117,6 +125,10 @@ def build(
         print_table(["vectors", "encoded", "reused", "missing"], rows, numbers=("encoded", "reused", "missing"))
     for table in metrics.get("evaluation", {}).get("tables", []):
         typer.echo(one_line(_measured(table)))
+    for table in metrics.get("evaluation", {}).get("cold", []):
+        typer.echo(one_line(_measured(table)))
+    if evaluation.modalities is not None:
+        typer.echo("\n" + evaluation.modalities.text() + "\n")
     typer.echo(f"Published {manifest['name']}.")
     typer.echo(one_line(f"Report: {opened.report_path(manifest['name'])}"))
     if tensorboard is not None:
