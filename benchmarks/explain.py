@@ -57,7 +57,7 @@ def prepared(name: str) -> tuple[Engine, TrainingRows, list[Floats], list[ItemLi
         encoded = encode_items(items, dataset.root, Path(media), config, Silent())
     cut = cut_of(log, days)
     train = log.before(cut)
-    engine = fit_stages(encoded.items, train, config, encoded.encoders)
+    engine = fit_stages(encoded.items, train, config, encoded.encoders, encoded.fuser)
     since = cut - int(config.rank.training_days * DAY)
     past = refit(engine, train, since)
     parts = [

@@ -109,7 +109,7 @@ class _Stages:
         self.rows = ranker_rows(self.stages, log, self.config, _graded(train))
 
     def _sources(self, log):
-        return fit_stages(self.encoded.items, log, self.config, self.encoded.encoders)
+        return fit_stages(self.encoded.items, log, self.config, self.encoded.encoders, self.encoded.fuser)
 
     def ranker(self, options):
         options = dict(options)

@@ -3,7 +3,10 @@
 from vetrina.encode.attributes import AttributesConfig, AttributesEncoder
 from vetrina.encode.audio import AudioConfig, AudioEncoder
 from vetrina.encode.base import Encoder
+from vetrina.encode.behaviour import Item2Vec, Item2VecConfig
+from vetrina.encode.colour import ColourConfig, ColourEncoder
 from vetrina.encode.photo import PhotoConfig, PhotoEncoder
+from vetrina.encode.rnn import RnnConfig, RnnEncoder
 from vetrina.encode.text import TfidfConfig, TfidfEncoder
 from vetrina.encode.video import VideoConfig, VideoEncoder
 
@@ -12,9 +15,15 @@ __all__ = [
     "AttributesEncoder",
     "AudioConfig",
     "AudioEncoder",
+    "ColourConfig",
+    "ColourEncoder",
     "Encoder",
+    "Item2Vec",
+    "Item2VecConfig",
     "PhotoConfig",
     "PhotoEncoder",
+    "RnnConfig",
+    "RnnEncoder",
     "TfidfConfig",
     "TfidfEncoder",
     "VideoConfig",

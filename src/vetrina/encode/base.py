@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from vetrina.core import Component, Items, Progress
+from vetrina.core import Component, EventLog, Items, Progress
 
 __all__ = ["Encoder", "unit_rows"]
 
@@ -48,6 +48,14 @@ class Encoder(Component):
 
     def fit(self, items: Items, contents: Sequence[Any], progress: Progress) -> Self:
         """Learn from the whole catalogue."""
+        raise NotImplementedError
+
+    def fit_log(self, items: Items, log: EventLog) -> Self:
+        """Learn from what shoppers did, instead of :meth:`fit`: for those that say ``learns = "log"``.
+
+        They are fitted where the candidate sources are, on the events that those may see, and their
+        contents are the ids of the items.
+        """
         raise NotImplementedError
 
     def transform(self, contents: Sequence[Any]) -> npt.NDArray[np.float32]:

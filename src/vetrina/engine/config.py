@@ -14,6 +14,7 @@ from vetrina.core import Config, component_class
 from vetrina.core.errors import ConfigError, MissingFile
 from vetrina.engine.replay import Gains
 from vetrina.policy import PolicyConfig
+from vetrina.vectors import FuserConfig
 
 __all__ = [
     "BuildConfig",
@@ -62,13 +63,25 @@ class EncoderConfig(Config):
         return _checked("encoder", info.data.get("encoder", ""), options)
 
 
-class FuseConfig(Config):
+class FuseConfig(FuserConfig):
     """[fuse]: how modalities become one vector."""
 
-    weights: dict[str, float] = Field(
-        default={"text": 1.0, "photo": 1.0, "attributes": 0.7}, description="Weight of each modality."
-    )
-    dimensions: int = Field(default=96, ge=2, description="Length of the fused vector after reduction.")
+    method: str = Field(default="concat", description="concat, or gated or attention, which learn from shoppers.")
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("options")
+    @classmethod
+    def _check(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        for name in options:
+            if name in FuserConfig.model_fields:
+                raise ConfigError(f"fuse.options.{name}: it stands in [fuse] itself. Move it up.")
+        return _checked("fuser", info.data.get("method", "concat"), options)
+
+    @field_validator("method")
+    @classmethod
+    def _named(cls, method: str) -> str:
+        component_class("fuser", method)
+        return method
 
 
 class SourceConfig(Config):

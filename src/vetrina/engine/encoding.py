@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import time
 from collections import OrderedDict
@@ -27,16 +28,16 @@ from vetrina.core.progress import Step
 from vetrina.encode.base import Encoder
 from vetrina.engine.checksum import file_checksum
 from vetrina.engine.config import BuildConfig, EncoderConfig, ShopConfig
+from vetrina.engine.fusing import fuse_catalogue
+from vetrina.vectors import Fuser
 from vetrina.vectors.files import VectorFile, take_rows
-from vetrina.vectors.fuse import fuse
-from vetrina.vectors.reduce import PCA
 
 __all__ = ["Encoded", "encode_items"]
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
-_VECTORS = "vectors.npy"
+_VECTORS, _KEYS = "vectors.npy", "keys.parquet"
 
 _SLICE = 8192  # items whose contents are read together
 _SLICES = 8  # slices in memory at once: a catalogue of some ten thousand is read once
@@ -58,12 +59,15 @@ class Encoded:
         Items are encoded, or reuse a vector (of an earlier build, or of an item of equal content), or
         lack the modality; "learned" is 1 where the encoder learned anew.
     seconds : float
+    fuser : Fuser, optional
+        What made "fused": of the catalogue alone, so by concatenation. See :mod:`vetrina.engine.fusing`.
     """
 
     items: Items
     encoders: dict[str, Encoder]
     counts: dict[str, dict[str, int]]
     seconds: float
+    fuser: Fuser | None = None
 
 
 def encode_items(items: Items, root: Path, media: Path, config: ShopConfig, progress: Progress) -> Encoded:
@@ -89,17 +93,18 @@ def encode_items(items: Items, root: Path, media: Path, config: ShopConfig, prog
     counts: dict[str, dict[str, int]] = {}
     with remembered_hashes(media / "hashes.parquet"):
         for modality, choice in config.encode.items():
+            if component_class("encoder", choice.encoder).learns == "log":
+                continue  # made where the log is: vetrina.engine.fusing
             cache = _Cache(media / f"{modality}-{_digest(choice)}", choice, config.build)
             found, count = cache.encode(items, root, modality, progress)
             counts[modality] = count
             if found is not None and cache.encoder is not None:
                 vectors[modality], encoders[modality] = found, cache.encoder
-    weights = {name: config.fuse.weights.get(name, 1.0) for name in vectors}
+    fuser = None
     if vectors:
         with progress.step("Fusing and reducing vectors"):
-            fused = fuse(vectors, weights)
-            vectors["fused"] = PCA(dim=config.fuse.dimensions).fit(fused).transform(fused)
-    return Encoded(Items(items.table, vectors), encoders, counts, time.perf_counter() - begun)
+            fuser, vectors["fused"] = fuse_catalogue(vectors, config.fuse, media / "fused.npy")
+    return Encoded(Items(items.table, vectors), encoders, counts, time.perf_counter() - begun, fuser)
 
 
 def _digest(choice: EncoderConfig) -> str:
@@ -132,6 +137,7 @@ class _Cache:
         self.cls = cast(type[Encoder], component_class("encoder", choice.encoder))
         self.encoder: Encoder | None = None
         self.learned = self.keys = pl.Series("key", [], dtype=pl.String)
+        self.files: dict[str, str] = {}  # checksums of what lies in the folder
 
     def encode(
         self, items: Items, root: Path, modality: str, progress: Progress
@@ -151,7 +157,7 @@ class _Cache:
             with progress.step(f"Learning the {modality} encoder"):
                 self.encoder = encoder.fit(items, contents, progress)
             self.learned, self.keys = keys.filter(keys != "").unique(maintain_order=True), keys.clear()
-            self._commit(self._begun())  # a build that is killed while it encodes need not learn again
+            self._save_learned()  # a build that is killed while it encodes need not learn again
             count["learned"] = 1
         old = np.where(present, _places(keys, self.keys), -1)
         # Equal contents are encoded once, where the first of them stands.
@@ -186,8 +192,23 @@ class _Cache:
                 within = twins[first[part][twins] >= start]
                 rows[within] = rows[first[part][within] - start]
                 file.write(rows)
+        # What is learned stays as it is: the same files under both names.
+        kept = [name for name in self.files if name not in (_VECTORS, _KEYS)]
+        for name in kept:
+            (folder / name).parent.mkdir(exist_ok=True)
+            _link(self.folder / name, folder / name)
         self.keys = contents.keys
-        self._commit(folder, {_VECTORS: file.checksum})
+        self.keys.to_frame("key").write_parquet(folder / _KEYS)
+        self._commit(folder, {name: self.files[name] for name in kept} | {_VECTORS: file.checksum})
+
+    def _save_learned(self) -> None:
+        """The encoder, without any vectors."""
+        assert self.encoder is not None
+        folder = self._begun()
+        self.encoder.save(folder / "encoder")
+        self.learned.to_frame("key").write_parquet(folder / "learned.parquet")
+        self.keys.to_frame("key").write_parquet(folder / _KEYS)
+        self._commit(folder, {})
 
     def _on_device(self, encoder: Encoder) -> Encoder:
         encoder.device = self.build.device
@@ -203,11 +224,13 @@ class _Cache:
             header = json.loads((self.folder / "cache.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return
-        if not isinstance(header, dict) or header.get("files") != _checksums(self.folder):
+        files = _checksums(self.folder, {})
+        if not isinstance(header, dict) or header.get("files") != files:
             return
+        self.files = files
         self.encoder = self._on_device(self.cls.load(self.folder / "encoder"))
         self.learned = pl.read_parquet(self.folder / "learned.parquet")["key"]
-        self.keys = pl.read_parquet(self.folder / "keys.parquet")["key"]
+        self.keys = pl.read_parquet(self.folder / _KEYS)["key"]
 
     def _begun(self) -> Path:
         """An empty folder beside the old one, for the next state."""
@@ -216,16 +239,13 @@ class _Cache:
         folder.mkdir(parents=True)
         return folder
 
-    def _commit(self, folder: Path, known: Mapping[str, str] | None = None) -> None:
-        """Complete the next state and put it in the place of the old one: a build that is killed leaves either.
+    def _commit(self, folder: Path, checksums: Mapping[str, str]) -> None:
+        """Put the next state in the place of the old one: a build that is killed leaves either.
 
-        Checksums that are known already are not computed again.
+        ``checksums`` are those that are known already.
         """
-        assert self.encoder is not None
-        self.encoder.save(folder / "encoder")
-        self.learned.to_frame("key").write_parquet(folder / "learned.parquet")
-        self.keys.to_frame("key").write_parquet(folder / "keys.parquet")
-        (folder / "cache.json").write_text(json.dumps({"files": _checksums(folder, known)}), encoding="utf-8")
+        self.files = _checksums(folder, checksums)
+        (folder / "cache.json").write_text(json.dumps({"files": self.files}), encoding="utf-8")
         old = self.folder.with_name(self.folder.name + ".old")
         shutil.rmtree(old, ignore_errors=True)
         if self.folder.exists():
@@ -296,8 +316,15 @@ def _places(wanted: pl.Series, known: pl.Series) -> Ints:
     return joined["place"].cast(pl.Int64).fill_null(-1).to_numpy()
 
 
-def _checksums(folder: Path, known: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Of every file but cache.json, which holds them."""
-    known = known or {}
+def _link(old: Path, new: Path) -> None:
+    """One file under two names, or a copy where the file system has no such thing."""
+    try:
+        os.link(old, new)
+    except OSError:
+        shutil.copyfile(old, new)
+
+
+def _checksums(folder: Path, known: Mapping[str, str]) -> dict[str, str]:
+    """Of every file but cache.json, which holds them; those that are known are not computed."""
     files = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
     return {name: known.get(name) or file_checksum(path) for name, path in files.items() if name != "cache.json"}

@@ -20,6 +20,7 @@ from vetrina.policy import PolicyConfig, allowed_items, finish
 from vetrina.rank import FeatureFamily, MatchScore, Ranker, TrainingRows
 from vetrina.retrieve.base import Retriever
 from vetrina.retrieve.merge import add_scores, merge
+from vetrina.vectors import Fuser
 
 __all__ = ["Engine", "Gathered", "Part", "Ranked"]
 
@@ -69,6 +70,8 @@ class Engine:
     features : sequence of FeatureFamily
     ranker : Ranker
     policy : PolicyConfig
+    fuser : Fuser, optional
+        What made the items' fused vectors; makes those of queries.
     """
 
     items: Items
@@ -78,6 +81,7 @@ class Engine:
     features: Sequence[FeatureFamily]
     ranker: Ranker
     policy: PolicyConfig
+    fuser: Fuser | None = None
 
     @property
     def feature_names(self) -> list[str]:
@@ -118,10 +122,9 @@ class Engine:
                 both = np.any(examples[name] != 0, axis=1) & np.any(words != 0, axis=1)
                 examples[name][both] = self.encoders[name].compose(examples[name][both], words[both])
                 changed |= both
-        fuser = getattr(self, "fuser", None)
-        if "fused" in examples and fuser is not None and changed.any():
+        if "fused" in examples and self.fuser is not None and changed.any():
             parts = {name: shown[changed] for name, shown in examples.items() if name != "fused"}
-            examples["fused"][changed] = fuser.transform(parts)
+            examples["fused"][changed] = self.fuser.transform(parts)
         return examples
 
     def _see(self, requests: Requests, examples: dict[str, Floats]) -> None:
@@ -239,6 +242,7 @@ class Engine:
     def curves(self) -> dict[str, dict[str, list[tuple[float, float]]]]:
         """How learning went, by component and by name, for those that learn in steps."""
         named: dict[str, Component] = {f"{name} encoder, {one.name}": one for name, one in self.encoders.items()}
+        named |= {f"fusion, {one.name}": one for one in [self.fuser] if one is not None}
         named |= {f"{name} source": one for name, one in self.sources.items()}
         named |= {f"{one.name} features": one for one in self.features}
         named[f"ranker, {self.ranker.name}"] = self.ranker

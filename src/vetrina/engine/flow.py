@@ -17,6 +17,7 @@ from vetrina.engine.config import ShopConfig
 from vetrina.engine.encoding import Encoded, encode_items
 from vetrina.engine.engine import Engine, Ranked
 from vetrina.engine.explain import Reason, explain
+from vetrina.engine.fusing import told
 from vetrina.engine.ingest import Canonical, ingest, read_canonical
 from vetrina.engine.judged import judged_replay
 from vetrina.engine.learn import learn
@@ -50,7 +51,11 @@ def build(
         metrics: dict[str, Any] = {"rows": counts, "encoding": encoded.counts, "encoding_seconds": encoded.seconds}
         if measure is not None:
             metrics["evaluation"] = measure(shop, encoded, judged, config)
-        engine = learn(encoded.items, shop.log, config, encoded.encoders, judged, progress)
+        engine = learn(encoded.items, shop.log, config, encoded.encoders, judged, progress, encoded.fuser)
+    if engine.fuser is not None:
+        metrics["fused"] = told(engine.fuser)
+        if engine.fuser.note:
+            progress.note(engine.fuser.note)
     if engine.ranker.name != config.rank.ranker:
         progress.note(_not_learned(shop.log, config))
     metrics["training"] = engine.curves

@@ -14,10 +14,12 @@ from vetrina.core.text import words
 from vetrina.encode.base import Encoder
 from vetrina.engine.config import RankConfig, ShopConfig
 from vetrina.engine.engine import Engine, Part
+from vetrina.engine.fusing import fuse_log, fused_again
 from vetrina.engine.replay import Gains, Replay, requests_from_log
 from vetrina.rank import FeatureFamily, MatchScore, Ranker, TrainingRows
 from vetrina.retrieve.base import Retriever
 from vetrina.retrieve.merge import add_scores
+from vetrina.vectors import Fuser
 
 __all__ = [
     "enough_to_learn",
@@ -48,6 +50,7 @@ def learn(
     encoders: Mapping[str, Encoder],
     judged: Replay | None = None,
     progress: Progress | None = None,
+    fuser: Fuser | None = None,
 ) -> Engine:
     """An engine that has learned from ``log`` and from graded queries, and from nothing else.
 
@@ -66,10 +69,12 @@ def learn(
     judged : Replay, optional
         Graded queries to learn from as well.
     progress : Progress, optional
+    fuser : Fuser, optional
+        What made the "fused" vectors of ``items``.
     """
     progress = progress or Silent()
     with progress.step("Fitting candidate sources"):
-        engine = fit_stages(items, log, config, encoders)
+        engine = fit_stages(items, log, config, encoders, fuser)
     return learn_ranker(engine, log, config, judged, progress)
 
 
@@ -132,8 +137,14 @@ def enough_to_learn(rows: TrainingRows) -> bool:
     return choices >= _ENOUGH_CHOICES
 
 
-def fit_stages(items: Items, log: EventLog, config: ShopConfig, encoders: Mapping[str, Encoder]) -> Engine:
-    """Sources and features fitted on ``log``; the ranker is a match score until one has learned."""
+def fit_stages(
+    items: Items, log: EventLog, config: ShopConfig, encoders: Mapping[str, Encoder], fuser: Fuser | None = None
+) -> Engine:
+    """Sources and features fitted on ``log``; the ranker is a match score until one has learned.
+
+    So are vectors that are learned from it; the others are those of ``items``, fused by ``fuser``.
+    """
+    items, encoders, fuser = fuse_log(items, log, config, encoders, fuser)
     names = [name for name in config.retrieve if _usable(name, items)]
     sources = {name: cast(Retriever, create("retriever", name, config.retrieve[name].options)) for name in names}
     families = [cast(FeatureFamily, create("features", name)) for name in config.rank.features]
@@ -145,6 +156,7 @@ def fit_stages(items: Items, log: EventLog, config: ShopConfig, encoders: Mappin
         features=[family.fit(items, log) for family in families],
         ranker=MatchScore(),
         policy=config.policy,
+        fuser=fuser,
     )
     return replace(engine, ranker=MatchScore().fit(TrainingRows.none(engine.feature_names)))
 
@@ -157,14 +169,19 @@ def _usable(source: str, items: Items) -> bool:
 def refit(engine: Engine, log: EventLog, until: int) -> Engine:
     """The same engine with its models of behaviour fitted only on what came before ``until``."""
     earlier = log.before(until)
+    items, encoders, fuser = fused_again(engine.items, earlier, engine.encoders, engine.fuser)
 
     def again(component: Part) -> Part:
-        if component.learns != "log":
-            return component
-        return type(component)(component.config).fit(engine.items, earlier)
+        if component.learns == "log":
+            return type(component)(component.config).fit(items, earlier)
+        # It counts and compares as before, but what it compares may have been made anew.
+        return component if items is engine.items else type(component)(component.config).fit(items, log)
 
     return replace(
         engine,
+        items=items,
+        encoders=encoders,
+        fuser=fuser,
         sources={name: again(source) for name, source in engine.sources.items()},
         features=[again(family) for family in engine.features],
     )

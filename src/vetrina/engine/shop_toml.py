@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
 
 from vetrina.catalogue.mapping import mapping_toml
 from vetrina.core import component_class
-from vetrina.engine.config import EncoderConfig, JudgementsConfig, ShopConfig, SourceConfig
+from vetrina.engine.config import EncoderConfig, FuseConfig, JudgementsConfig, ShopConfig, SourceConfig
 
 __all__ = ["shop_toml"]
 
@@ -97,7 +97,10 @@ def shop_toml(config: ShopConfig, item_notes: Sequence[str] = (), event_notes: S
     # These two are tables of sections: one that were left out would be taken as struck out, so all are written.
     parts.append(_about("encode") + ("" if config.encode else "[encode]\n"))
     parts += [_encoder(name, choice) for name, choice in config.encode.items()]
-    parts.append(_section("fuse", config.fuse))
+    parts.append(_section("fuse", config.fuse, leave_out=("options",)))
+    own = set(component_class("fuser", config.fuse.method).config_type.model_fields) - set(FuseConfig.model_fields)
+    if own:
+        parts.append(_options("fuse.options", "fuser", config.fuse.method, config.fuse.options, own))
     parts.append(_about("retrieve") + ("" if config.retrieve else "[retrieve]\n"))
     parts += [_source(name, choice) for name, choice in config.retrieve.items()]
     parts.append(_section("rank", config.rank, leave_out=("options",)))
@@ -132,9 +135,10 @@ def _source(name: str, choice: SourceConfig) -> str:
     return head + _options(f"retrieve.{_key(name)}.options", "retriever", name, choice.options)
 
 
-def _options(title: str, kind: str, name: str, given: Mapping[str, Any]) -> str:
-    """The options of one component, those that are not given as comments; nothing where it has none."""
+def _options(title: str, kind: str, name: str, given: Mapping[str, Any], own: Collection[str] | None = None) -> str:
+    """The options of one component, those that are not given as comments; nothing where it has none (of ``own``)."""
     fields = component_class(kind, name).config_type.model_fields
+    fields = {key: field for key, field in fields.items() if own is None or key in own}
     lines = [f"[{title}]"]
     for key, field in fields.items():
         value = given.get(key, field.get_default(call_default_factory=True))

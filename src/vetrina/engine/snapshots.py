@@ -31,6 +31,7 @@ from vetrina.engine.config import ShopConfig
 from vetrina.engine.engine import Engine
 from vetrina.rank import FeatureFamily, Ranker
 from vetrina.retrieve.base import Retriever
+from vetrina.vectors import Fuser
 
 __all__ = ["REPORT", "Report", "Snapshots"]
 
@@ -231,6 +232,8 @@ def _write_engine(engine: Engine, folder: Path) -> None:
     for place, family in enumerate(engine.features):
         family.save(folder / "features" / f"{place:02d}-{family.name}")
     engine.ranker.save(folder / "ranker")
+    if engine.fuser is not None:
+        engine.fuser.save(folder / "fuser")
     (folder / "stages.json").write_text(json.dumps({"k": dict(engine.k)}), encoding="utf-8")
 
 
@@ -251,6 +254,7 @@ def _read_engine(folder: Path) -> Engine:
         features=[cast(FeatureFamily, _load("features", p)).bind(items) for p in families],
         ranker=cast(Ranker, _load("ranker", folder / "ranker")),
         policy=config.policy,
+        fuser=cast(Fuser, _load("fuser", folder / "fuser")) if (folder / "fuser").exists() else None,
     )
 
 

@@ -93,7 +93,8 @@ def export_test(shop: Shop, folder: Path, progress: Progress | None = None) -> d
 
 def _answered(held: Holdout, encoded: Encoded, config: ShopConfig, shown: Progress) -> dict[str, ItemList]:
     """What Vetrina answers to each part of what was held out."""
-    engine = learn(encoded.items, held.train, config, encoded.encoders, None, shown).observe(held.observed)
+    engine = learn(encoded.items, held.train, config, encoded.encoders, None, shown, encoded.fuser)
+    engine = engine.observe(held.observed)
     told = {}
     for name, test in held.parts.items():
         with shown.step(f"Asking: {name.lower()}", len(test.requests)) as step:

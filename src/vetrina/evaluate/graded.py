@@ -73,7 +73,7 @@ def measure_judged(
     folds = _divisions(len(judged.requests), config.build.seed)
     values: dict[str, dict[str, list[ItemList]]] = {"pool": {}, "whole": {}}
     with shown.step("Fitting candidate sources"):
-        stages = fit_stages(encoded.items, log, config, encoded.encoders)
+        stages = fit_stages(encoded.items, log, config, encoded.encoders, encoded.fuser)
     with shown.step("Cross-validating on graded queries", _FOLDS * _REPEATS) as step:
         for fold in folds:
             pool, whole = _folded(stages, log, judged, pools, fold, config, step.advance)
@@ -125,7 +125,7 @@ def answer_judged(
     """
     shown = progress or Silent()
     with shown.step("Fitting candidate sources"):
-        stages = fit_stages(encoded.items, log, config, encoded.encoders)
+        stages = fit_stages(encoded.items, log, config, encoded.encoders, encoded.fuser)
     fold = _divisions(len(judged.requests), config.build.seed)[0]
     with shown.step("Cross-validating on graded queries", _FOLDS) as step:
         return _folded(stages, log, judged, _pools(judged), fold, config, step.advance)[1]

@@ -37,6 +37,7 @@ from vetrina.engine import (
     learn,
     requests_from_log,
 )
+from vetrina.engine.fusing import fused_again
 from vetrina.engine.learn import refit
 from vetrina.evaluate.metrics import measure
 from vetrina.evaluate.tables import K
@@ -130,7 +131,7 @@ def check_log(encoded: Encoded, log: EventLog, config: ShopConfig, progress: Pro
     """
     shown = progress or Silent()
     with shown.step("Fitting candidate sources"):
-        engine = fit_stages(encoded.items, log, config, encoded.encoders)
+        engine = fit_stages(encoded.items, log, config, encoded.encoders, encoded.fuser)
     asked = engine.encode_queries(_asked(log, config))
     lists = engine.candidates(asked)
     found = [_windows(log, asked, config)]
@@ -139,6 +140,8 @@ def check_log(encoded: Encoded, log: EventLog, config: ShopConfig, progress: Pro
         for name, component in parts:
             found.append(_learns(name, component, engine.items, log, asked, lists))
             step.advance(1)
+    with shown.step("Checking what vectors learn from"):
+        found += _vectors_learned(engine, log)
     with shown.step("Checking training rows", _TRAINED) as step:
         found += _training_rows(engine, log, config, step.advance)
     with shown.step("Checking metrics"):
@@ -244,6 +247,25 @@ def _again(component: Any, items: Items, log: EventLog) -> Any:
     return type(component)(component.config).fit(items, log)
 
 
+def _vectors_learned(engine: Engine, log: EventLog) -> list[Finding]:
+    """Vectors that are learned from the log rest on its events alone, and not on names that come later."""
+    made = {f"encoder {one.name} of {name}": name for name, one in engine.encoders.items() if one.learns == "log"}
+    if engine.fuser is not None and (made or engine.fuser.learns == "log"):
+        made[f"fuser {engine.fuser.name}"] = "fused"
+    wrong: dict[str, str] = {}
+    for share in _CUTS if made else ():
+        first, others = equal_pasts("log", log, int(log.time[int(share * (len(log) - 1))]))
+        wanted = fused_again(engine.items, first, engine.encoders, engine.fuser)[0].vectors
+        for change, other in others.items():
+            got = fused_again(engine.items, other, engine.encoders, engine.fuser)[0].vectors
+            for name, modality in made.items():
+                difference = _difference({modality: got[modality]}, {modality: wanted[modality]})
+                if difference:
+                    wrong.setdefault(name, f"{differs('log', change)}. Changed: {difference}")
+    held = f"log: the same with {_HELD['log']}"
+    return [Finding("learns", name, name in wrong, wrong.get(name, held)) for name in made]
+
+
 def _training_rows(engine: Engine, log: EventLog, config: ShopConfig, advance: Any) -> list[Finding]:
     """Rows to learn from are what they would be if nothing had happened since their request."""
     since = log.last_days(config.rank.training_days, 0.5)
@@ -258,7 +280,7 @@ def _training_rows(engine: Engine, log: EventLog, config: ShopConfig, advance: A
     for row in np.unique(np.linspace(0, n - 1, _TRAINED).astype(np.int64)).tolist():
         asked = engine.encode_queries(replay.requests.slice(row, row + 1))
         known = without_later(log, int(asked.now[0]))
-        then = refit(fit_stages(engine.items, known, config, engine.encoders), known, until=since)
+        then = refit(fit_stages(engine.items, known, config, engine.encoders, engine.fuser), known, until=since)
         lists = past.candidates(asked)
         for (name, component), (_, before) in zip(_parts(past), _parts(then), strict=True):
             difference = _difference(_answers(before, asked, lists), _answers(component, asked, lists))
@@ -290,7 +312,7 @@ def _metrics(encoded: Encoded, log: EventLog, config: ShopConfig) -> Finding:
         return Finding("metrics", "", False, "not checked: the test days hold fewer than two requests")
     cut = int(replay.requests.now[len(replay.requests) // 2])
     asked = replay.take(np.flatnonzero(replay.requests.now <= cut)[-_ASKED:])
-    engine = learn(encoded.items, log.before(begin), config, encoded.encoders)
+    engine = learn(encoded.items, log.before(begin), config, encoded.encoders, fuser=encoded.fuser)
 
     def answered(known: EventLog) -> Answers:
         windows = known.windows(asked.shopper, asked.requests.now, config.rank.window)

@@ -219,7 +219,7 @@ def tune_engine(
     if not own.space:
         raise ConfigError(f"rank.ranker: {config.rank.ranker!r} declares no space, so there is nothing to tune.")
     with shown.step("Tuning: fitting candidate sources"):
-        stages = fit_stages(encoded.items, train, config, encoded.encoders)
+        stages = fit_stages(encoded.items, train, config, encoded.encoders, encoded.fuser)
     rows = ranker_rows(stages, train, config, None, shown)
     if not enough_to_learn(rows):
         raise DataError("Before the validation slice the log holds too few choices to learn an order from.")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vetrina.core import Items, Silent
+from vetrina.core import EventLog, Items, Silent
 from vetrina.encode.base import Encoder
 from vetrina.testing.contract import COMMON_RULES, TOLERANCE, Answers, Case, named, require, same
 from vetrina.testing.sample import small_shop
@@ -27,18 +27,25 @@ class EncoderCase(Case[Encoder]):
     items : Items
     root : Path
         The folder that the items' photos are named from.
+    log : EventLog, optional
+        What those that say ``learns = "log"`` learn from; :func:`small_shop`'s when absent.
     """
 
-    def __init__(self, make: Callable[[], Encoder], items: Items, root: Path) -> None:
+    def __init__(self, make: Callable[[], Encoder], items: Items, root: Path, log: EventLog | None = None) -> None:
         super().__init__(make)
         self.items, self.root = items, root
+        self.log = small_shop()[1] if log is None else log
         self.contents, self.hashes = make().read(items, root)
 
     def fit(self, component: Encoder) -> Encoder:
+        if component.learns == "log":
+            return component.fit_log(self.items, self.log)
         return component.fit(self.items, self.contents, Silent())
 
     def fit_other(self, component: Encoder) -> Encoder:
         half = Items(self.items.table.head(max(len(self.items) // 2, 1)))
+        if component.learns == "log":
+            return component.fit_log(half, self.log.take(self.log.item < len(half)))
         return component.fit(half, component.read(half, self.root)[0], Silent())
 
     def uses(self, component: Encoder) -> dict[str, Callable[[], object]]:
