@@ -216,8 +216,10 @@ def _show(evaluation: Evaluation, as_json: bool) -> None:
             typer.echo(replace(comparison.beyond, every_interval=False).text() + "\n")
         if comparison.segments:
             _show_parts(comparison.segments)
-    for table in (*evaluation.rates, *evaluation.estimates):
+    for table in (*evaluation.cold, *evaluation.rates, *evaluation.estimates):
         typer.echo(table.text() + "\n")
+    if evaluation.modalities is not None:
+        typer.echo(evaluation.modalities.text() + "\n")
     for note in evaluation.notes:
         typer.echo(one_line(note))
     if evaluation.options:

@@ -35,6 +35,8 @@ class Canonical:
         query, item, rater, grade: what each person said, where several did.
     hashes : dict of str to str
         Of each table, for the manifest.
+    quarantine : DataFrame or None
+        What ingest set aside: file, row, column, value, reason.
     """
 
     items: Items
@@ -42,6 +44,7 @@ class Canonical:
     judgements: pl.DataFrame | None
     raters: pl.DataFrame | None
     hashes: dict[str, str]
+    quarantine: pl.DataFrame | None = None
 
     @property
     def log(self) -> EventLog:
@@ -164,10 +167,12 @@ def read_canonical(root: Path) -> Canonical:
     store.close()
     events = pl.concat([pl.read_parquet(data / "events.parquet"), live]).sort("time", maintain_order=True)
     paths = [data / f"{name}.parquet" for name in ("judgements", "raters")]
-    judgements, raters = (pl.read_parquet(path) if path.exists() else None for path in paths)
+    judgements, raters, quarantine = (
+        pl.read_parquet(path) if path.exists() else None for path in [*paths, data / "quarantine.parquet"]
+    )
     hashes = {name: _hash(data / f"{name}.parquet") for name in ("items", "events")}
     hashes["live"] = hashlib.blake2b(str(live.hash_rows(seed=0).sum()).encode(), digest_size=8).hexdigest()
-    return Canonical(items, events, judgements, raters, hashes)
+    return Canonical(items, events, judgements, raters, hashes, quarantine)
 
 
 def _hash(path: Path) -> str:

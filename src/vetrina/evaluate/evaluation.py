@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vetrina.evaluate.modalities import ModalityTable
 from vetrina.evaluate.tables import Table, plain
 
 __all__ = ["Bin", "Calibration", "Comparison", "Curve", "Evaluation", "Example", "Shown"]
@@ -179,6 +180,10 @@ class Evaluation:
         CTR and CVR as the log has them.
     estimates : tuple of Table
         What other policies would have got, estimated from the log.
+    cold : tuple of Table
+        How requests for products are answered that nobody has met yet.
+    modalities : ModalityTable or None
+        What each modality is worth.
     training : mapping of str to Curve
         How the losses of what was trained fell.
     options : mapping of str to value
@@ -190,13 +195,15 @@ class Evaluation:
     comparisons: tuple[Comparison, ...] = ()
     rates: tuple[Table, ...] = ()
     estimates: tuple[Table, ...] = ()
+    cold: tuple[Table, ...] = ()
+    modalities: ModalityTable | None = None
     training: Mapping[str, Curve] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
     def tables(self) -> list[Table]:
-        """The main tables, without those of segments."""
+        """The main tables, without those of segments, new products and modalities."""
         return [*(one.table for one in self.comparisons), *self.rates, *self.estimates]
 
     def as_dict(self) -> dict[str, Any]:
@@ -205,6 +212,8 @@ class Evaluation:
             "tables": [one.as_dict() for one in self.comparisons],
             "rates": [one.as_dict() for one in self.rates],
             "estimates": [one.as_dict() for one in self.estimates],
+            "cold": [one.as_dict() for one in self.cold],
+            "modalities": self.modalities.as_dict() if self.modalities else None,
             "training": {name: plain(asdict(one)) for name, one in self.training.items()},
             "options": dict(self.options),
             "notes": list(self.notes),

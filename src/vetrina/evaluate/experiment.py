@@ -33,14 +33,16 @@ from vetrina.engine import (
 )
 from vetrina.engine.learn import rows_of
 from vetrina.evaluate.baselines import ALS, BM25, Baseline, ItemKNN, OwnFrequency, Popularity
+from vetrina.evaluate.cold import measure_cold
 from vetrina.evaluate.comparing import DEPTH, Comparer
 from vetrina.evaluate.counterfactual import estimate_ctr
 from vetrina.evaluate.evaluation import Comparison, Evaluation
 from vetrina.evaluate.graded import measure_judged
+from vetrina.evaluate.modalities import ModalityTable, measure_modalities
 from vetrina.evaluate.protocols import PROTOCOLS, Holdout, check_protocol, hold_out
 from vetrina.evaluate.rates import rates
 from vetrina.evaluate.report import learning_curve, training_curves
-from vetrina.evaluate.tables import ENGINE
+from vetrina.evaluate.tables import ENGINE, K
 from vetrina.evaluate.tuning import TRIALS, told, tune, tune_engine, with_options
 
 __all__ = ["answers", "evaluate_shop", "learn_from", "measure_holdout", "measuring"]
@@ -67,6 +69,8 @@ _RIVALS = (
     (_FOR_SEARCH, ("Searches",)),
     (_FOR_RECOMMENDATION, ("Recommendations", "New products", "New products alone")),
 )
+#: What the table of modalities asks.
+_BY_LIKENESS = ("Searches", "Recommendations")
 _TITLES = {
     "Searches": "searches",
     "Recommendations": "recommendations, all products",
@@ -157,6 +161,9 @@ def measuring(
         log = canonical.log
         untuned = f"{config.rank.ranker} is not tuned: there is no log to tune it on."
         evaluation = Evaluation(notes=(untuned,) if engine_trials else ())
+        engine: Engine | None = None
+        asked: dict[str, Replay] = {}
+        words = ""
         if len(log):
             title = f"{config.shop.name}: rates of the log"
             evaluation = replace(evaluation, rates=tuple(rates(log, title, config.shop.simulated)))
@@ -172,15 +179,46 @@ def measuring(
                 evaluation = replace(evaluation, comparisons=comparisons, training=training_curves(engine))
                 if protocol == "time":
                     evaluation = _estimated(evaluation, engine, log, cut, config, shown)
+                    evaluation = replace(evaluation, cold=tuple(measure_cold(engine, log, config, cut, shown)))
+                asked = {name.lower(): held.parts[name] for name in _BY_LIKENESS if name in held.parts}
+                words = f", {held.words}"
         if judged is not None:
             graded = measure_judged(
                 encoded, log, judged, config, shown, trials=trials, raters=canonical.raters, photos=photos
             )
             evaluation = replace(evaluation, comparisons=(*evaluation.comparisons, *graded))
+            asked["graded queries"] = judged
+        if asked:
+            evaluation = replace(
+                evaluation, modalities=_modalities(engine, encoded, asked, canonical, config, words, shown)
+            )
         found.append(evaluation)
         return evaluation.as_dict()
 
     return measure
+
+
+def _modalities(
+    engine: Engine | None,
+    encoded: Encoded,
+    asked: dict[str, Replay],
+    canonical: Canonical,
+    config: ShopConfig,
+    words: str,
+    progress: Progress,
+) -> ModalityTable | None:
+    """The table of modalities; where no engine learned from a log, of the catalogue alone."""
+    with progress.step("Measuring: modalities"):
+        if engine is None:
+            nothing = canonical.log.take(slice(0, 0))
+            engine = fit_stages(encoded.items, nothing, config, encoded.encoders, encoded.fuser)
+        return measure_modalities(
+            engine,
+            asked,
+            f"{config.shop.name}: modalities, NDCG@{K} of the order by likeness alone, not the ranker’s{words}",
+            simulated=config.shop.simulated,
+            quarantine=canonical.quarantine,
+        )
 
 
 def learn_from(held: Holdout, encoded: Encoded, config: ShopConfig, progress: Progress | None = None) -> Engine:
@@ -200,10 +238,10 @@ def learn_from(held: Holdout, encoded: Encoded, config: ShopConfig, progress: Pr
     progress : Progress, optional
     """
     if held.protocol != "random" or held.validation is None:
-        return learn(encoded.items, held.train, config, encoded.encoders, None, progress)
+        return learn(encoded.items, held.train, config, encoded.encoders, None, progress, encoded.fuser)
     shown = progress or Silent()
     with shown.step("Fitting candidate sources"):
-        stages = fit_stages(encoded.items, held.train, config, encoded.encoders)
+        stages = fit_stages(encoded.items, held.train, config, encoded.encoders, encoded.fuser)
     return fit_ranker(stages, rows_of(stages, held.validation.parts["Recommendations"], config), config, shown)
 
 

@@ -19,7 +19,7 @@ from vetrina.core import DAY, EventLog, Query
 from vetrina.core.errors import ConfigError, DataError, nearest
 from vetrina.engine import Gains, Replay, ShopConfig, cut_of, requests_at, requests_from_log
 
-__all__ = ["PROTOCOLS", "Holdout", "Protocol", "check_protocol", "hold_out"]
+__all__ = ["PROTOCOLS", "Holdout", "Protocol", "as_if_new", "check_protocol", "hold_out"]
 
 Mask = npt.NDArray[np.bool_]
 
@@ -209,9 +209,27 @@ def _cold_shoppers(log: EventLog, config: ShopConfig, cut: int, seed: int) -> Ho
 
 
 def _cold_items(log: EventLog, config: ShopConfig, cut: int, seed: int) -> Holdout:
-    """As if some items came on sale at the cut and nobody had met them yet, at every request anew."""
+    """As if some items came on sale at the cut."""
+    held = _draw(int(log.item.max(initial=-1)) + 1, seed)
+    return as_if_new(log, held, config, cut, f"{_last_days(log, cut)}, {_SHARE:.0%} of the products as if new")
+
+
+def as_if_new(log: EventLog, held: Mask, config: ShopConfig, cut: int, words: str) -> Holdout:
+    """Requests since ``cut`` whose right answers are items of which no event is known, at every request anew.
+
+    Parameters
+    ----------
+    log : EventLog
+    held : bool of shape (n_items,)
+        Those items; items beyond are not held.
+    config : ShopConfig
+    cut : int
+        Epoch seconds.
+    words : str
+        What is held out, for the title of a table.
+    """
     n_items = int(log.item.max(initial=-1)) + 1
-    held = np.append(_draw(n_items, seed), False)
+    held = np.append(np.resize(held, n_items) & (np.arange(n_items) < len(held)), False)
     observed = log.take(~held[log.item])
 
     def cold(one: Replay) -> Replay:
@@ -228,7 +246,6 @@ def _cold_items(log: EventLog, config: ShopConfig, cut: int, seed: int) -> Holdo
         alone = Query(exclude=tuple(np.unique(observed.item[observed.item >= 0]).tolist()))
         requests = replace(every.requests, queries=[alone] * len(every.requests))
         parts["New products alone"] = every._replace(requests=requests)
-    words = f"{_last_days(log, cut)}, {_SHARE:.0%} of the products as if new"
     return Holdout("cold-items", words, observed.before(cut), observed, _worth_asking(parts))
 
 

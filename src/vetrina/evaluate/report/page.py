@@ -16,6 +16,7 @@ from PIL import Image
 from vetrina.core.errors import DataError, VetrinaError
 from vetrina.core.photo import read_photo
 from vetrina.evaluate.evaluation import Calibration, Comparison, Curve, Evaluation, Example, Shown
+from vetrina.evaluate.modalities import ModalityTable
 from vetrina.evaluate.report import charts, words
 from vetrina.evaluate.significance import Interval
 from vetrina.evaluate.tables import ENGINE, Row, Table, p_text
@@ -81,6 +82,7 @@ def write_report(
         *(table for one in comparisons for table in one.tables),
         *evaluation.rates,
         *evaluation.estimates,
+        *evaluation.cold,
     ]
     page = environment.get_template("report.html.j2").render(
         title=title,
@@ -94,6 +96,8 @@ def write_report(
         comparisons=[_comparison(one, photo) for one in comparisons],
         rates=[_table(one) for one in evaluation.rates],
         estimates=[_table(one) for one in evaluation.estimates],
+        cold=[_table(one) for one in evaluation.cold],
+        modalities=_modalities(evaluation.modalities) if evaluation.modalities else None,
         training=_training(evaluation.training),
         notes=evaluation.notes,
         glossary=words.glossary(metric for table in every for metric in table.metrics),
@@ -180,6 +184,19 @@ def _table(table: Table) -> View:
     }
 
 
+def _modalities(table: ModalityTable) -> View:
+    """The table of modalities as it is printed."""
+    header, rows = table.cells()
+    size, warnings = _size(table)
+    return {
+        "header": header,
+        "rows": [{"cells": row, "whole": row is rows[-1]} for row in rows],
+        "size": size,
+        "warnings": warnings,
+        "remarks": table.remarks,
+    }
+
+
 def _charted(table: Table, metric: str) -> View:
     """Cells of one metric: value, interval and chart of every row, and of the lead over it."""
     values = [row.values[metric] for row in table.rows]
@@ -253,7 +270,7 @@ def _known(table: Table, metric: str) -> bool:
     return any(math.isfinite(row.values[metric].mean) for row in table.rows)
 
 
-def _size(table: Table) -> tuple[str, list[str]]:
+def _size(table: Table | ModalityTable) -> tuple[str, list[str]]:
     """What the heading says besides the title: (how many of what, loud warnings)."""
     parts = table.heading.removeprefix(table.title).strip().removeprefix("(").removesuffix(")").split("; ")
     loud = ("SIMULATED", "LEAKS", "SAMPLED")
