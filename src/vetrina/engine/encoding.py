@@ -195,7 +195,7 @@ class _Cache:
         # What is learned stays as it is: the same files under both names.
         kept = [name for name in self.files if name not in (_VECTORS, _KEYS)]
         for name in kept:
-            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             _link(self.folder / name, folder / name)
         self.keys = contents.keys
         self.keys.to_frame("key").write_parquet(folder / _KEYS)
