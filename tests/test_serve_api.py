@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import struct
 import subprocess
 import sys
+import zlib
+from base64 import b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import httpx
 import polars as pl
 import pytest
+from PIL import Image
 
 from serve_shop import Server, build, copy_of_shop, serving
 from vetrina.engine import Snapshots
@@ -24,6 +30,28 @@ ASKING: dict[str, dict[str, Any]] = {
     "/v1/rank": {"items": ["g00001", "g00004", "g00009"]},
 }
 CLICK = {"shopper": "x", "kind": "click", "item": "g00004"}
+
+
+def encoded(file: bytes) -> str:
+    return b64encode(file).decode()
+
+
+def drawn(size: tuple[int, int], colour: str, kind: str = "png") -> bytes:
+    file = BytesIO()
+    Image.new("RGB", size, colour).save(file, kind)
+    return file.getvalue()
+
+
+def bomb() -> bytes:
+    """A small PNG whose head claims 100,000 times 100,000 pixels."""
+    head = struct.pack(">II", 100_000, 100_000)
+    file = bytearray(drawn((8, 8), "red"))
+    file[16:24] = head
+    file[29:33] = struct.pack(">I", zlib.crc32(file[12:29]))
+    return bytes(file)
+
+
+PIXEL = encoded(drawn((64, 64), "red"))
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +183,70 @@ def test_the_catalogue_says_what_it_can_be_filtered_by(api: httpx.Client) -> Non
     assert "Clothing > Dresses" in [facet["value"] for facet in facets["categories"]]
 
 
+def test_a_photo_is_searched_by_as_base64_and_as_a_file_of_a_form(api: httpx.Client) -> None:
+    photo = api.get("/photos/g00004").content
+    told = post(api, "/v1/search", {"photo": encoded(photo), "k": 12, "filters": {"in_stock": True}})
+    assert order(told)[0] == "g00004"
+    assert (told["query"], told["photo"], told["like"]) == ("", True, None)
+    assert told["results"][0]["reasons"][0]["text"] == "Looks like your photo"
+    fields = {"k": "12", "filters": json.dumps({"in_stock": True})}
+    form = api.post("/v1/search", data=fields, files={"photo": ("dress.jpg", photo, "image/jpeg")})
+    assert form.status_code == 200, form.text
+    assert form.json() == told
+
+
+def test_words_beside_a_photo_or_an_item_change_what_is_found(api: httpx.Client) -> None:
+    brown = api.get("/v1/items/g00004").json()
+    assert (brown["colour"], brown["category"][-1]) == ("Brown", "Dresses")
+    shown = {"photo": encoded(api.get("/photos/g00004").content)}, {"like": "g00004"}
+
+    def red(ranking: dict[str, Any]) -> int:
+        return sum(one["colour"] == "Red" and "Dress" in one["title"] for one in ranking["results"])
+
+    for like in shown:
+        alone, both = post(api, "/v1/search", like), post(api, "/v1/search", {**like, "text": "red"})
+        word = post(api, "/v1/search", {"text": "red"})
+        assert red(both) >= 8
+        assert red(both) > max(red(alone), red(word) - 1), (red(alone), red(word))
+        assert any(reason["text"] == "“red”, as you asked" for reason in both["results"][0]["reasons"])
+    assert "g00004" not in order(post(api, "/v1/search", {"like": "g00004", "k": 1000}))
+    assert order(post(api, "/v1/search", {"like": "g00004"})) == order(post(api, "/v1/similar", {"item": "g00004"}))
+
+
+#: Forms that are wrong: fields, files, status, words of the detail.
+FORMS: dict[str, tuple[dict[str, Any], list[tuple[str, Any]], int, str]] = {
+    "nothing chosen": ({}, [("photo", ("", b"", "application/octet-stream"))], 422, "give text, a photo or an item"),
+    "an empty file": ({}, [("photo", ("a.jpg", b"", "image/jpeg"))], 422, "empty"),
+    "no photo at all": ({}, [("photo", ("a.jpg", b"hello", "image/jpeg"))], 422, "not a photo"),
+    "a bomb": ({}, [("photo", ("a.png", bomb(), "image/png"))], 422, "too many pixels"),
+    "another file": ({}, [("text", ("a.txt", b"red", "text/plain"))], 422, "text: only the photo is a file"),
+    "two photos": ({}, [("photo", ("a.png", b"a")), ("photo", ("b.png", b"b"))], 400, "form cannot be read"),
+    "a field twice": ({"text": ["red", "blue"]}, [("photo", ("", b""))], 422, "text: is given twice"),
+    "a field we do not know": ({"txt": "red"}, [("photo", ("", b""))], 422, "txt"),
+    "filters that are no JSON": ({"text": "red", "filters": "red"}, [("photo", ("", b""))], 422, "filters: "),
+    "a filter we do not know": ({"text": "a", "filters": '{"size": 1}'}, [("photo", ("", b""))], 422, "filters.size"),
+    "k is a word": ({"text": "red", "k": "many"}, [("photo", ("", b""))], 422, "k: "),
+    "a long field": ({"text": "x" * 2_000_000}, [("photo", ("", b""))], 400, "form cannot be read"),
+}
+
+
+@pytest.mark.parametrize(("fields", "files", "status", "words"), FORMS.values(), ids=FORMS.keys())
+def test_a_wrong_form_is_a_problem(
+    api: httpx.Client, fields: dict[str, Any], files: list[tuple[str, Any]], status: int, words: str
+) -> None:
+    assert words in problem(api.post("/v1/search", data=fields, files=files), status)["detail"]
+
+
+def test_a_form_without_a_photo_is_a_search_by_words(api: httpx.Client) -> None:
+    form = api.post("/v1/search", data={"text": "dress"}, files={"photo": ("", b"")})
+    assert order(form.json()) == order(post(api, "/v1/search", {"text": "dress"}))
+
+
+def test_a_photo_of_many_pixels_is_read(api: httpx.Client) -> None:
+    large = drawn((7000, 7100), "#b01010", "jpeg")
+    assert len(post(api, "/v1/search", {"photo": encoded(large)})["results"]) == 10
+
+
 def test_similar_leaves_out_the_item_and_rank_adds_none(api: httpx.Client) -> None:
     assert "g00004" not in order(post(api, "/v1/similar", {"item": "g00004", "k": 1000}))
     ranking = post(api, "/v1/rank", {"items": ["g00009", "no-such", "g00001", "g00009"], "shopper": "x"})
@@ -213,7 +305,7 @@ def test_any_text_is_answered(api: httpx.Client, text: str) -> None:
 WRONG: dict[str, tuple[str, object, int, str]] = {
     "unknown field": ("/v1/search", {"text": "a", "shoper": "b"}, 422, "shoper"),
     "unknown filter": ("/v1/search", {"text": "a", "filters": {"size": 4}}, 422, "filters.size"),
-    "no text": ("/v1/search", {}, 422, "text: Field required"),
+    "nothing asked": ("/v1/search", {"k": 3}, 422, "give text, a photo or an item"),
     "text is a number": ("/v1/search", {"text": 5}, 422, "text"),
     "text is null": ("/v1/search", {"text": None}, 422, "text"),
     "k is 0": ("/v1/recommend", {"k": 0}, 422, "greater than or equal to 1"),
@@ -231,6 +323,15 @@ WRONG: dict[str, tuple[str, object, int, str]] = {
     "no items": ("/v1/rank", {"items": []}, 422, "items"),
     "a very long item": ("/v1/rank", {"items": ["x" * 100_000]}, 404, "'xxx"),
     "too many items": ("/v1/rank", {"items": ["g00001"] * 1001}, 422, "1000"),
+    "a photo and an item": ("/v1/search", {"photo": PIXEL, "like": "g00004"}, 422, "photo and like"),
+    "a photo that is no base64": ("/v1/search", {"photo": "shoe.jpg"}, 422, "photo: expected a photo's file in base64"),
+    "a photo that is an address": ("/v1/search", {"photo": "data:image/png;base64,aaaa"}, 422, "in base64"),
+    "a photo that is a number": ("/v1/search", {"photo": 5}, 422, "photo: "),
+    "a photo that is text": ("/v1/search", {"photo": encoded(b"I am no photo")}, 422, "not a photo"),
+    "an empty photo": ("/v1/search", {"photo": ""}, 422, "empty"),
+    "half a photo": ("/v1/search", {"photo": PIXEL[: len(PIXEL) // 8 * 4]}, 422, "damaged"),
+    "a decompression bomb": ("/v1/search", {"photo": encoded(bomb())}, 422, "too many pixels"),
+    "a search like an unknown item": ("/v1/search", {"like": "g99999"}, 404, "g99999"),
     "no events": ("/v1/events", {"events": []}, 422, "events"),
     "an event of an unknown item": ("/v1/events", {"events": [CLICK, {**CLICK, "item": "zzz"}]}, 404, "events[1]"),
     "an event of no kind we know": ("/v1/events", {"events": [{**CLICK, "kind": "clikc"}]}, 422, "'click'"),
@@ -292,16 +393,20 @@ def test_numbers_of_events_must_be_numbers(api: httpx.Client) -> None:
 
 
 def test_a_body_must_be_declared_json(api: httpx.Client) -> None:
-    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
-        told = problem(api.post("/v1/search", content=b'{"text": "a"}', headers={"Content-Type": kind}), 415)
+    form = "multipart/form-data; boundary=x"
+    kinds = [("/v1/search", "text/plain"), ("/v1/search", "application/x-www-form-urlencoded"), ("/v1/rank", form)]
+    for path, kind in kinds:
+        told = problem(api.post(path, content=b'{"text": "a"}', headers={"Content-Type": kind}), 415)
         assert "application/json" in told["detail"]
 
 
 def test_a_body_over_the_limit_is_refused_whether_announced_or_not(api: httpx.Client) -> None:
-    assert "1 MiB" in problem(api.post("/v1/search", json={"text": "x" * (1 << 20)}), 413)["detail"]
     headers = {"Content-Type": "application/json"}
-    pieces = (b" " * 65_536 for _ in range(20))
-    assert "1 MiB" in problem(api.post("/v1/search", content=pieces, headers=headers), 413)["detail"]
+    for path, most in (("/v1/recommend", 1), ("/v1/search", 12)):
+        said = f"{most} MiB"
+        assert said in problem(api.post(path, json={"shopper": "x" * (most << 20)}), 413)["detail"]
+        pieces = (b" " * 65_536 for _ in range(20 * most))
+        assert said in problem(api.post(path, content=pieces, headers=headers), 413)["detail"]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -30,6 +31,13 @@ def api(server: Server) -> Iterator[httpx.Client]:
 
 Visit = Callable[..., Page]
 
+# Keeps what the page tells of the shopper.
+_LISTEN = """window.told = []; const real = window.fetch;
+window.fetch = (where, options) => {
+  if (where === "/v1/events") window.told.push(...JSON.parse(options.body).events);
+  return real(where, options);
+};"""
+
 
 @pytest.fixture
 def visit(browser: Browser, server: Server) -> Iterator[Visit]:
@@ -43,6 +51,7 @@ def visit(browser: Browser, server: Server) -> Iterator[Visit]:
         )
         contexts.append(context)
         context.set_default_timeout(20_000)
+        context.add_init_script(_LISTEN)
         page = context.new_page()
         page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -198,6 +207,8 @@ def test_all_of_it_can_be_done_from_the_keyboard(visit: Visit) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("“hat” for Ana")
     settled(page)
     press("Tab")
+    expect(page.get_by_role("button", name="Search by photo")).to_be_focused()
+    press("Tab")
     press("Tab")
     expect(page.get_by_role("radio", name="Ana")).to_be_focused()
     press("ArrowRight")
@@ -256,6 +267,103 @@ def test_filters_and_an_empty_result(visit: Visit, size: tuple[int, int]) -> Non
     assert order(page) == everything
 
 
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["1280", "390"])
+def test_a_photo_is_searched_by_with_words_beside_it(
+    visit: Visit, api: httpx.Client, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    file = tmp_path / "brown dress.jpg"
+    file.write_bytes(api.get("/photos/g00004").content)
+    page = visit(size)
+    everything = order(page)
+    heading, field = page.get_by_role("heading", level=1), page.locator("#field")
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Search by photo").click()
+    chooser.value.set_files(file)
+    expect(heading).to_have_text("Like your photo, for Ana")
+    alone = order(page)
+    assert alone[0] == "g00004"
+    assert alone != everything
+    expect(cards(page).first).to_contain_text("Looks like your photo")
+    expect(field.get_by_role("img", name="Like your photo")).to_be_visible()
+    fits(page)
+
+    box = page.get_by_role("searchbox")
+    box.fill("red")
+    box.press("Enter")
+    expect(heading).to_have_text("“red”, like your photo, for Ana")
+    settled(page)
+    titles = cards(page).get_by_role("heading").all_inner_texts()[:8]
+    assert all("Red" in title and "Dress" in title for title in titles), titles
+    why = cards(page).first.get_by_role("button", name="Why this?")
+    why.click()
+    expect(page.get_by_role("dialog")).to_contain_text("“red”, as you asked")
+    fits(page)
+    page.keyboard.press("Escape")
+
+    field.get_by_role("button", name="Remove your photo from the search").press("Enter")
+    expect(heading).to_have_text("“red” for Ana")
+    expect(page.locator("#shown")).to_be_hidden()
+    expect(box).to_be_focused()
+    assert order(page) == asked_of(api, "Ana", "red")
+    # Words beside a photo are not what led to a click: only those that stood alone were told.
+    searches = [one for one in said_of(page) if one["kind"] == "search"]
+    assert [one["query"] for one in searches] == ["red"]
+
+
+def said_of(page: Page) -> list[dict[str, Any]]:
+    """The events that the page has told the shop."""
+    told: list[dict[str, Any]] = page.evaluate("window.told")
+    return told
+
+
+def test_a_photo_can_be_pasted_and_dropped_and_a_text_file_is_refused_in_words(visit: Visit) -> None:
+    page = visit()
+    heading = page.get_by_role("heading", level=1)
+    give = """([kind, name, type]) => new Promise((done) => {
+      const canvas = Object.assign(document.createElement("canvas"), {width: 2400, height: 1800});
+      const pen = canvas.getContext("2d");
+      pen.fillStyle = "red"; pen.fillRect(600, 300, 1200, 1200);
+      canvas.toBlob((blob) => {
+        const given = new DataTransfer();
+        given.items.add(new File([type === "text/plain" ? "hello" : blob], name, {type}));
+        const [Made, holder] = kind === "paste" ? [ClipboardEvent, "clipboardData"] : [DragEvent, "dataTransfer"];
+        document.body.dispatchEvent(new Made(kind, {[holder]: given, bubbles: true, cancelable: true}));
+        done();
+      }, "image/png");
+    })"""
+    for kind in ("paste", "drop"):
+        page.evaluate(give, [kind, "square.png", "image/png"])
+        expect(heading).to_have_text("Like your photo, for Ana")
+        settled(page)
+        page.get_by_role("button", name="Remove your photo from the search").click()
+        expect(heading).to_have_text("For Ana")
+        settled(page)
+    page.evaluate(give, ["drop", "notes.txt", "text/plain"])
+    expect(page.get_by_role("alert")).to_contain_text("“notes.txt” cannot be read as a photo. Choose a JPEG")
+    expect(heading).to_have_text("For Ana")
+
+
+def test_more_like_a_product_and_with_words(visit: Visit, api: httpx.Client) -> None:
+    page = visit(address="/?q=dress")
+    item = order(page)[2]
+    title = cards(page).nth(2).get_by_role("heading").inner_text()
+    cards(page).nth(2).locator(".open").click()
+    page.get_by_role("dialog").get_by_role("button", name="More like this").click()
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"Like “{title}”, for Ana")
+    expect(page.get_by_role("searchbox")).to_be_focused()
+    alone = order(page)
+    assert item not in alone
+    navy = [sum("Navy" in title for title in cards(page).get_by_role("heading").all_inner_texts()[:8])]
+    page.keyboard.type("navy")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"“navy”, like “{title}”, for Ana")
+    assert order(page) != alone
+    navy.append(sum("Navy" in title for title in cards(page).get_by_role("heading").all_inner_texts()[:8]))
+    assert navy[1] > navy[0]
+    fits(page)
+
+
 def test_two_shoppers_side_by_side(visit: Visit) -> None:
     page = visit(address="/?q=dress")
     page.get_by_role("button", name="Compare two shoppers").click()
@@ -300,6 +408,13 @@ def test_words_stand_out_from_what_is_behind_them(visit: Visit, scheme: str) -> 
     seen = contrasts(page, KINDS)
     assert {".brand", ".basis", ".taste", ".move", ".banner", ".sentence", ".share.against"} <= set(seen)
     assert {where: ratio for where, ratio in seen.items() if ratio < 4.5} == {}
+    page.keyboard.press("Escape")
+    cards(page).nth(1).locator(".open").click()
+    page.get_by_role("dialog").get_by_role("button", name="More like this").click()
+    settled(page)
+    shown = contrasts(page, [".remove", ".camera"])
+    assert len(shown) == 2
+    assert min(shown.values()) >= 4.5, shown
 
 
 def test_what_goes_wrong_is_said_and_can_be_tried_again(browser: Browser, server: Server) -> None:

@@ -31,9 +31,9 @@ from vetrina.serve.views import FacetCache, item_card, shopper_state
 __all__ = ["api_routes"]
 
 _RANKING: dict[str, Any] = {
-    "query": "red dress",
+    "query": "red",
     "photo": False,
-    "like": None,
+    "like": "g00009",
     "shopper": "ana",
     "personal": True,
     "simulated": False,
@@ -50,12 +50,7 @@ _RANKING: dict[str, Any] = {
             "price": 64.95,
             "photo": True,
             "reasons": [
-                {
-                    "kind": "words",
-                    "share": 1.23,
-                    "text": "Matches “red dress”",
-                    "evidence": {"matched": ["red", "dress"]},
-                },
+                {"kind": "words", "share": 1.23, "text": "“red”, as you asked", "evidence": {"matched": ["red"]}},
                 {"kind": "price", "share": 0.18, "text": "In your price range", "evidence": {"price": 64.95}},
             ],
         }

@@ -30,20 +30,22 @@ async def search_request(request: Request) -> SearchRequest:
     HTTPException
         When it is neither, 400, or too large, 413.
     """
-    raw = await _form(request) if is_form(request.headers) else await _json(request)
+    given: bytes | dict[str, Any] = await (_form(request) if is_form(request.headers) else request.body())
     try:
-        # Base64 of some megabytes is decoded here: not in the loop that answers everybody.
-        return await run_in_threadpool(SearchRequest.model_validate, raw)
+        # Some megabytes are decoded here: not in the loop that answers everybody.
+        return await run_in_threadpool(_checked, given)
     except ValidationError as error:
         found = error.errors(include_url=False)
         raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in found]) from None
 
 
-async def _json(request: Request) -> Any:
-    if not await request.body():
-        return None
+def _checked(given: bytes | dict[str, Any]) -> SearchRequest:
+    return SearchRequest.model_validate(_json(given) if isinstance(given, bytes) else given)
+
+
+def _json(body: bytes) -> Any:
     try:
-        return await request.json()
+        return json.loads(body) if body else None
     except json.JSONDecodeError as error:
         told = {"type": "json_invalid", "loc": ("body", error.pos), "msg": "", "ctx": {"error": error.msg}}
         raise RequestValidationError([told]) from None

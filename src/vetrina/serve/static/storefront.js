@@ -1,5 +1,6 @@
 // The storefront: who is asking, what for, the lists, and what a click does to the next list.
 import { ago, avatar, card, chart, el, facts, money, photo, shortTitle, skeletons, strip } from "./draw.js";
+import { photoOf, productShown, shownChip, takePhotos } from "./shown.js";
 
 const PAGE = 24;
 const DID = { view: "viewed", click: "clicked", cart: "put in the cart", purchase: "bought", rate: "rated", hide: "hid" };
@@ -10,11 +11,12 @@ const state = {
   shop: { name: "Vetrina", currency: "", simulated: false },
   shoppers: [], // personas, then the stranger
   query: "",
+  shown: null, // a photo or a product that results are to be like; words stand beside it
   filters: {},
   compare: false,
   sides: [], // one list, or two when comparing
 };
-const before = new Map(); // the last order of each (shopper, query, filters)
+const before = new Map(); // the last order of each (shopper, query, what is shown, filters)
 
 // --- talking to the API ------------------------------------------------------
 
@@ -143,8 +145,8 @@ const load = guarded(async (number) => {
   }
   const asked = { shopper: side.shopper.id, k: side.k, filters: state.filters };
   try {
-    const ranking = state.query
-      ? await ask("POST", "/v1/search", { text: state.query, ...asked })
+    const ranking = state.query || state.shown
+      ? await ask("POST", "/v1/search", { text: state.query, ...state.shown?.body, ...asked })
       : await ask("POST", "/v1/recommend", asked);
     if (turn !== side.turn) return;
     side.ranking = ranking;
@@ -210,7 +212,15 @@ function drawList(side, number) {
 
 function title(side) {
   const name = side.shopper.stranger ? "a stranger" : side.shopper.name;
-  return state.query ? `“${state.query}” for ${name}` : `For ${name}`;
+  const what = question();
+  return what ? `${what} for ${name}` : `For ${name}`;
+}
+
+/** What is asked for, in words: “red” like your photo. */
+function question() {
+  const words = state.query && `“${state.query}”`;
+  if (!state.shown) return words;
+  return words ? `${words}, like ${state.shown.name},` : `Like ${state.shown.name},`;
 }
 
 function basis(side) {
@@ -246,14 +256,14 @@ function trouble(error, again) {
 function nothing() {
   const filtered = Object.keys(state.filters).length > 0;
   return el("div", { class: "nothing" },
-    el("p", {}, state.query ? `Nothing here answers “${state.query}”${filtered ? " with these filters" : ""}.` : "Nothing here with these filters."),
+    el("p", {}, state.shown ? "Nothing here is like that." : state.query ? `Nothing here answers “${state.query}”${filtered ? " with these filters" : ""}.` : "Nothing here with these filters."),
     filtered ? el("button", { type: "button", click: () => $("filters").reset() }, "Clear the filters") : "",
-    state.query ? el("button", { type: "button", click: () => { $("query").value = ""; search(""); } }, "See recommendations") : "");
+    state.query || state.shown ? el("button", { type: "button", click: () => { $("query").value = ""; show(null); } }, "See recommendations") : "");
 }
 
 /** How many places each product moved since the last list of the same question; empty where there was none. */
 function movesOf(side, order) {
-  const key = JSON.stringify([side.shopper.id, state.query, state.filters]);
+  const key = JSON.stringify([side.shopper.id, state.query, state.shown?.key, state.filters]);
   const known = before.get(key);
   if (known?.request === side.request) return known.moves;
   const moves = new Map();
@@ -296,12 +306,13 @@ let pending = null; // (side, what was done) since the panel was opened
 
 async function record(side, kind, product, more = {}) {
   const event = { shopper: side.shopper.id, kind, item: product.item, request: side.request || null, ...more };
-  if (state.query) event.query = state.query;
+  // Words beside a photo say what is to be different: they alone did not lead here.
+  if (state.query && !state.shown) event.query = state.query;
   await ask("POST", "/v1/events", { events: [event] });
   pending = { side, what: `${side.shopper.stranger ? "you" : side.shopper.name} ${DID[kind]} “${shortTitle(product)}”` };
 }
 
-function show(...content) {
+function fillPanel(...content) {
   const panel = $("panel");
   panel.replaceChildren(el("button", { class: "close", type: "button", "aria-label": "Close", click: () => panel.close() }, "×"),
     el("div", { class: "panel-body" }, ...content.filter(Boolean)));
@@ -311,7 +322,7 @@ function show(...content) {
 }
 
 function openReasons(product) {
-  show(el("div", { class: "mini" }, photo(product, product.title || product.item), el("div", {}, product.brand && el("p", { class: "brand" }, product.brand),
+  fillPanel(el("div", { class: "mini" }, photo(product, product.title || product.item), el("div", {}, product.brand && el("p", { class: "brand" }, product.brand),
     el("h2", { id: "panel-title" }, shortTitle(product)), el("p", { class: "price" }, money(product.price, state.shop.currency)))),
   el("h3", {}, `Why it is number ${product.position}`), chart(product));
 }
@@ -329,7 +340,7 @@ const openProduct = guarded(async (product, number) => {
     if (last) $("panel").close();
   });
   const similar = el("div", { class: "similar", "aria-busy": "true" });
-  show(el("div", { class: "hero" }, photo(about, about.title), el("div", {},
+  fillPanel(el("div", { class: "hero" }, photo(about, about.title), el("div", {},
     about.brand && el("p", { class: "brand" }, about.brand),
     el("h2", { id: "panel-title" }, shortTitle(about)),
     el("p", { class: "price" }, money(about.price, state.shop.currency)),
@@ -337,6 +348,7 @@ const openProduct = guarded(async (product, number) => {
     el("div", { class: "actions" },
       el("button", { class: "primary", type: "button", click: act("cart", "Put in the cart.", { quantity: 1, ...price }) }, "Add to cart"),
       el("button", { type: "button", click: act("purchase", "Bought. Nothing is really sold here.", { quantity: 1, ...price }) }, "Buy now"),
+      el("button", { class: "quiet", type: "button", click: () => moreLike(product) }, "More like this"),
       el("button", { class: "quiet", type: "button", click: act("hide", "Hidden: it will not be shown again.", {}, true) }, "Hide")))),
   about.description && el("p", { class: "description" }, about.description),
   product.reasons && el("h3", {}, `Why it is number ${product.position}`), product.reasons && chart(product),
@@ -348,6 +360,16 @@ const openProduct = guarded(async (product, number) => {
     similar.replaceChildren(el("h3", {}, "Similar items"), strip(results, { currency: state.shop.currency, open }));
   }
 });
+
+/** The products like one; words that say what is to be different can be typed beside it. */
+function moreLike(product) {
+  pending = null; // the list that comes is of another question
+  $("query").value = "";
+  show(productShown(product));
+  recent();
+  $("panel").close();
+  $("query").focus();
+}
 
 $("panel").addEventListener("close", () => {
   document.body.append($("toasts"));
@@ -366,11 +388,26 @@ function search(text) {
   state.query = text.trim();
   reload();
   const [side] = state.sides;
-  if (state.query) {
+  if (state.query && !state.shown) {
     guarded(ask)("POST", "/v1/events", { events: [{ shopper: side.shopper.id, kind: "search", query: state.query }] });
   }
   remember();
 }
+
+/** Show a photo or a product to find what is like it, or nothing; what is typed beside it counts. */
+function show(shown) {
+  state.shown = shown;
+  $("shown").hidden = !shown;
+  $("shown").replaceChildren(...(shown ? shownChip(shown, () => { show(null); $("query").focus(); }) : []));
+  $("query").placeholder = shown ? "Add words: red…" : "Search the shop";
+  if (shown) scrollTo({ top: 0, behavior: calm.matches ? "auto" : "smooth" });
+  search($("query").value);
+}
+
+takePhotos({
+  button: $("camera"), input: $("photo"), field: $("field"),
+  take: guarded(async (file) => show(await photoOf(file))),
+});
 
 function reload() {
   state.sides.forEach((side, number) => {
