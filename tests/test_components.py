@@ -22,12 +22,16 @@ from vetrina.retrieve.base import Allowed, Found, top_k
 from vetrina.testing import (
     ENCODER_RULES,
     FEATURE_RULES,
+    FUSER_RULES,
     RANKER_RULES,
+    REDUCER_RULES,
     RETRIEVER_RULES,
     ContractBroken,
     EncoderCase,
     FeatureCase,
+    FuserCase,
     RankerCase,
+    ReducerCase,
     RetrieverCase,
     small_shop,
 )
@@ -38,6 +42,9 @@ Floats = npt.NDArray[np.float32]
 SMALL: dict[str, dict[str, Any]] = {
     "lambdamart": {"trees": 20, "min_rows_in_leaf": 5, "threads": 1},
     "network": {"hidden": 4, "iterations": 30},
+    "gated": {"dimensions": 12, "enough": 100, "steps": 60, "batch": 64},
+    "attention": {"dimensions": 12, "enough": 100, "steps": 60, "batch": 64},
+    "random": {"dim": 16},
     "convnet": {"filters": 8, "palette": 4, "dim": 4, "width": 16, "height": 16, "patch": 3, "stride": 4},
 }
 RULES: dict[str, Mapping[str, Callable[[Any], None]]] = {
@@ -45,6 +52,8 @@ RULES: dict[str, Mapping[str, Callable[[Any], None]]] = {
     "features": FEATURE_RULES,
     "ranker": RANKER_RULES,
     "encoder": ENCODER_RULES,
+    "fuser": FUSER_RULES,
+    "reducer": REDUCER_RULES,
 }
 OURS = {key: cls for key, cls in components().items() if cls.__module__.startswith("vetrina.")}
 CHECKS = [(kind, name, rule) for kind, name in OURS for rule in RULES[kind]]
@@ -61,9 +70,9 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Any]:
         if (kind, name) not in made:
             make: Any = partial(OURS[kind, name], **SMALL.get(name, {}))
             if kind == "encoder":
-                made[kind, name] = EncoderCase(make, items, photos)
-            elif kind == "ranker":
-                made[kind, name] = RankerCase(make)
+                made[kind, name] = EncoderCase(make, items, photos, log)
+            elif kind in ("ranker", "fuser", "reducer"):
+                made[kind, name] = {"ranker": RankerCase, "fuser": FuserCase, "reducer": ReducerCase}[kind](make)
             else:
                 made[kind, name] = {"retriever": RetrieverCase, "features": FeatureCase}[kind](make, items, log)
         return made[kind, name]
