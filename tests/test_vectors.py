@@ -8,12 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import sklearn.decomposition
+import sklearn.random_projection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from vetrina.core.errors import ConfigError, DataError, NotFitted
-from vetrina.vectors import PCA, fuse
+from vetrina.vectors import PCA, SVD, RandomProjection, Reducer, fuse
 
 Floats = npt.NDArray[np.float64]
 
@@ -104,6 +105,65 @@ def test_dimensions_by_explained_variance(rows: npt.NDArray[np.float32]) -> None
         kept = PCA(dim=12, explained=share).fit(rows).explained_
         assert kept.sum() >= share - 1e-5
         assert kept[:-1].sum() < share
+
+
+def test_svd_agrees_with_scikit_learn(rows: npt.NDArray[np.float32]) -> None:
+    rows = rows + np.float32(2)  # where the mean is far from zero, PCA would give something else
+    reducer = SVD(dim=5).fit(rows)
+    other = sklearn.decomposition.TruncatedSVD(5, algorithm="arpack", random_state=0).fit(rows.astype(np.float64))
+    np.testing.assert_allclose(reducer.explained_, other.explained_variance_ratio_, atol=1e-4)
+    theirs = other.transform(rows)
+    theirs /= np.linalg.norm(theirs, axis=1, keepdims=True)
+    ours = reducer.transform(rows)
+    np.testing.assert_allclose(ours @ ours.T, theirs @ theirs.T, atol=1e-4)
+    centred = PCA(dim=5).fit(rows).transform(rows)
+    assert not np.allclose(ours @ ours.T, centred @ centred.T, atol=0.1)
+
+
+def test_random_directions_are_those_of_scikit_learn(rows: npt.NDArray[np.float32]) -> None:
+    kinds = {
+        "gaussian": sklearn.random_projection.GaussianRandomProjection,
+        "sparse": sklearn.random_projection.SparseRandomProjection,
+    }
+    for drawn, kind in kinds.items():
+        theirs = np.asarray(kind(6, random_state=3).fit_transform(rows))
+        theirs /= np.linalg.norm(theirs, axis=1, keepdims=True)
+        ours = RandomProjection(dim=6, drawn=drawn, seed=3).fit(rows).transform(rows)
+        np.testing.assert_allclose(ours @ ours.T, theirs @ theirs.T, atol=1e-4)
+    same = RandomProjection(dim=12).fit(rows)
+    np.testing.assert_allclose(same.transform(rows), rows / np.linalg.norm(rows, axis=1, keepdims=True), atol=1e-5)
+    assert same.explained_.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_what_random_directions_explain_is_the_variance_in_their_span(rows: npt.NDArray[np.float32]) -> None:
+    reducer = RandomProjection(dim=4).fit(rows)
+    basis = np.linalg.qr(reducer.components_.astype(np.float64))[0]
+    centred = rows - rows.mean(axis=0)
+    wanted = np.square(centred @ basis).sum() / np.square(centred).sum()
+    assert reducer.explained_.sum() == pytest.approx(wanted, abs=1e-4)
+    assert reducer.explained_.sum() < PCA(dim=4).fit(rows).explained_.sum()
+
+
+@pytest.mark.parametrize("kind", [PCA, SVD])
+def test_whitened_dimensions_vary_alike(kind: type[Reducer], rows: npt.NDArray[np.float32]) -> None:
+    centred = rows - rows.mean(axis=0)
+    reducer = kind(dim=5, whiten=True).fit(centred)
+    scaled = centred @ reducer.components_
+    np.testing.assert_allclose(scaled.T @ scaled / len(scaled), np.eye(5), atol=1e-3)
+    theirs = sklearn.decomposition.PCA(5, whiten=True, svd_solver="full").fit_transform(centred)
+    theirs /= np.linalg.norm(theirs, axis=1, keepdims=True)
+    ours = reducer.transform(centred)
+    np.testing.assert_allclose(ours @ ours.T, theirs @ theirs.T, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", [PCA, SVD, RandomProjection])
+def test_rows_are_read_in_parts(kind: type[Reducer], monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = np.random.default_rng(0).normal(size=(1000, 6)).astype(np.float32)
+    whole = kind(dim=3).fit(rows).transform(rows)
+    monkeypatch.setattr("vetrina.vectors.reduce._PART", 64)
+    np.testing.assert_allclose(kind(dim=3).fit(rows).transform(rows), whole, atol=1e-5)
+    parts = kind(dim=3).fit_parts(6, lambda: iter(np.array_split(rows, 7)))
+    np.testing.assert_allclose(parts.transform(rows), whole, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ class LearnedConfig(FuserConfig):
     enough: int = Field(
         default=500, ge=1, description="With fewer pairs of items chosen together, modalities are concatenated."
     )
-    steps: int = Field(default=300, ge=1, description="Steps of learning.")
+    steps: int = Field(default=400, ge=1, description="Steps of learning.")
     batch: int = Field(default=256, ge=2, description="Pairs in a step.")
     rate: float = Field(default=0.003, gt=0, description="Length of the first step; it falls to nothing.")
     temperature: float = Field(default=0.1, gt=0, description="Small looks at the nearest items only.")
