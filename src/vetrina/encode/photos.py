@@ -81,7 +81,7 @@ def _hash_of_all(photos: tuple[str | Frame, ...]) -> str:
 
 
 def decoded(
-    contents: Sequence[Any], read: Callable[[Photo], Photos], chunk: int = 128
+    contents: Sequence[Any], read: Callable[[Photo], Photos], chunk: int = 64
 ) -> Iterator[tuple[Photos, npt.NDArray[np.int64]]]:
     """Every readable photo of every content, chunk by chunk; the next chunk is decoded while the caller computes.
 
