@@ -34,8 +34,9 @@ def literal(log: Log, item: int, day: int) -> dict[str, float]:
         return sum(i == item and kind in kinds and day - days <= int(when) < day for when, _, kind, i in log)
 
     bought = {days: count((BUY,), days) for days in (1, 7, 14, 30, 90)}
+    met = any(i == item and when < day + 1 / 24 for when, _, _, i in log)
     looked, shown = count(LOOKS, np.inf), count((SHOW,), np.inf)
-    return {
+    counts = {
         **{f"bought_{days}d": np.log1p(number) for days, number in bought.items()},
         "bought_ever": np.log1p(count((BUY,), np.inf)),
         "bought_trend": (bought[7] + 1) / (bought[30] * 7 / 30 + 1),
@@ -44,6 +45,7 @@ def literal(log: Log, item: int, day: int) -> dict[str, float]:
         "looked_ever": np.log1p(looked),
         "click_rate": (looked + 1) / (shown + 20) if shown else float("nan"),
     }
+    return {name: value if met else float("nan") for name, value in counts.items()}
 
 
 @settings(max_examples=50)
@@ -66,6 +68,16 @@ def test_nothing_later_than_now_is_known(log: Log, more: Log, day: int) -> None:
     requests, lists = asked([[]], now=NOW + day * DAY + 3_600), lists_of(range(N))
     one, other = (Popularity().fit(ITEMS, log_of(ITEMS, events)) for events in (early, early + late))
     np.testing.assert_array_equal(one.compute(requests, lists), other.compute(requests, lists))
+
+
+def test_what_nobody_met_is_unknown_and_what_nobody_wanted_is_nothing() -> None:
+    """Item 0 is shown and left, item 1 was never met, item 2 will be bought after the request."""
+    log = log_of(ITEMS, [(0.0, "a", SHOW, 0), (2.0, "a", BUY, 2)])
+    features = Popularity().fit(ITEMS, log).compute(asked([[]], now=NOW + DAY), lists_of(range(N)))
+    for name in ("bought_ever", "bought_of_best", "looked_7d", "bought_trend"):
+        shown, never, later = features[:, Popularity.names_.index(name)]
+        assert np.isfinite(shown), name
+        assert np.isnan([never, later]).all(), name
 
 
 def test_of_the_best_compares_within_the_list() -> None:

@@ -163,6 +163,13 @@ class EventLog:
         """The events of these kinds that name an item."""
         return self.take(np.isin(self.kind, [int(kind) for kind in kinds]) & (self.item >= 0))
 
+    def first_met(self, n_items: int) -> Ints:
+        """When each item was first met, be it only shown: int64 of shape (n_items,), the largest integer if never."""
+        first = np.full(n_items, np.iinfo(np.int64).max)
+        rows = np.flatnonzero(self.item >= 0)[::-1]
+        first[self.item[rows]] = self.time[rows]  # the last writer, which is the earliest, stands
+        return first
+
     @cached_property
     def _by_shopper(self) -> tuple[npt.NDArray[np.intp], Ints, Ints]:
         """(rows sorted by shopper then time, first row of each shopper, times in that order)."""

@@ -191,8 +191,10 @@ class _Evidence:
         return ("Dearer" if away > 0 else "Cheaper") + " than what you usually choose", evidence
 
     def _popularity(self, row: int, favours: bool) -> tuple[str, dict[str, Any]]:
-        bought = round(float(np.expm1(self.value(row, "bought_14d"))))
-        looked = round(float(np.expm1(self.value(row, "looked_7d"))))
+        # What nobody has met yet has no counts.
+        bought, looked = (
+            round(float(np.expm1(np.nan_to_num(self.value(row, name))))) for name in ("bought_14d", "looked_7d")
+        )
         evidence = {"bought_last_14_days": bought, "looked_last_7_days": looked}
         if bought > 0:
             return (
@@ -208,6 +210,8 @@ class _Evidence:
         known |= self.value(row, "bought_ever") > 0 or self.value(row, "looked_ever") > 0
         if favours and days < 14 and known:
             return "New in the shop", {**evidence, "days_on_sale": round(days, 1)}
+        if np.isnan(self.value(row, "bought_ever")):
+            return "Nobody has met it yet", evidence
         return "Not much asked for lately", evidence
 
     def _shopper(self, row: int, favours: bool) -> tuple[str, dict[str, Any]]:

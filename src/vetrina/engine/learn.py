@@ -39,6 +39,8 @@ _ENOUGH_SEARCHES = 200
 _SPOKEN = 1000
 # Trees learned from fewer requests than this order worse than similarities, or not at all.
 _ENOUGH_CHOICES = 50
+# So many requests are replayed as if so many of the products had just been added.
+_NEW_REQUESTS, _NEW_ITEMS = 0.25, 0.2
 # Candidates of a graded query that nobody judged are kept, as many at least: most of what a search finds is such.
 _UNJUDGED = 80
 
@@ -94,13 +96,17 @@ def ranker_rows(
     if len(log):
         since = _training_start(log, config.rank)
         past = refit(engine, log, until=since)
+        known = _some_never_met(log, len(engine.items), config.build.seed)
+        unaware = refit(engine, known, until=since).observe(known)
+        met = log.first_met(len(engine.items))
         replays = replays_of(log, since, int(log.time[-1]) + 1, config.rank)
         if replays and _searches([*replays, *([judged] if judged else [])]) < _ENOUGH_SEARCHES:
             replays.append(spoken(_latest(replays[0], _SPOKEN), engine.items, config.build.seed))
         total = sum(len(replay.requests) for replay in replays)
         with progress.step("Replaying the log for training rows", total) as step:
             for replay in replays:
-                rows += training_rows(past, replay, config.rank, config.build.seed, step.advance)
+                for fitted, part in zip((past, unaware), _divided(replay, known, config), strict=True):
+                    rows += training_rows(fitted, part, config.rank, config.build.seed, step.advance, met)
     if judged is not None:
         unjudged = max(config.rank.negatives, _UNJUDGED)
         rows += training_rows(engine, judged, config.rank.model_copy(update={"negatives": unjudged}), config.build.seed)
@@ -249,18 +255,47 @@ def replays_of(log: EventLog, since: int, until: int, config: RankConfig) -> lis
     return [_latest(one, config.training_requests) for one in (replay, new.take(browsing)) if len(one.requests)]
 
 
+def _some_never_met(log: EventLog, n_items: int, seed: int) -> EventLog:
+    """The log as if some of the items had just been added: without any event of theirs."""
+    # A stream of its own: an evaluation that holds items back by the same seed draws others.
+    new = np.random.default_rng([seed, 1]).random(n_items) < _NEW_ITEMS
+    return log.take(~np.append(new, False)[log.item])
+
+
+def _divided(replay: Replay, known: EventLog, config: ShopConfig) -> tuple[Replay, Replay]:
+    """(Most requests as they were, the others with windows out of ``known``).
+
+    In a log every product that is chosen was met before, but for the first time. A ranker that
+    learned from it alone would put what nobody has met below all else, whatever it is like. So it
+    also learns from requests as they would have been if some products had only just been added.
+    """
+    some = np.random.default_rng([config.build.seed, 2]).random(len(replay.requests)) < _NEW_REQUESTS
+    chosen = replay.take(np.flatnonzero(some))
+    requests = chosen.requests
+    windows = known.windows(chosen.shopper, requests.now, config.rank.window)
+    windows = _forgotten(windows, np.diff(requests.windows.offsets) == 0)
+    return replay.take(np.flatnonzero(~some)), chosen._replace(requests=replace(requests, windows=windows))
+
+
 def _latest(replay: Replay, most: int) -> Replay:
     n = len(replay.requests)
     return replay if n <= most else replay.take(np.arange(n - most, n))
 
 
 def training_rows(
-    engine: Engine, replay: Replay, config: RankConfig, seed: int, advance: Callable[[int], None] | None = None
+    engine: Engine,
+    replay: Replay,
+    config: RankConfig,
+    seed: int,
+    advance: Callable[[int], None] | None = None,
+    met: npt.NDArray[np.int64] | None = None,
 ) -> list[TrainingRows]:
     """Candidates of every request with their features, the chosen ones marked, negatives sampled.
 
     Chosen items that no source found are not added: among candidates that are all well
-    found, an unlikely one would always be right, and the ranker would learn just that.
+    found, an unlikely one would always be right, and the ranker would learn just that. With
+    ``met``, when each item was first met in truth, candidates that nobody had met by then are left
+    out: they were hardly shown to anybody, so not to have chosen them says nothing.
     """
     parts: list[TrainingRows] = []
     rng = np.random.default_rng(seed)
@@ -270,6 +305,8 @@ def training_rows(
         requests = engine.encode_queries(replay.requests.slice(start, stop))
         truth = replay.truth.slice(start, stop)
         lists = engine.candidates(requests)
+        if met is not None:
+            lists = lists.take(np.flatnonzero(met[lists.item] < requests.now[lists.row]))
         features = engine.compute_features(requests, lists)
         gain = gains_of(lists.row, lists.item, truth)
         kept = _sample(lists.row, gain, config.negatives, rng)

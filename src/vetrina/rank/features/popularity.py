@@ -33,7 +33,10 @@ _COUNTS = (
 
 @register("features", "popularity")
 class Popularity(FeatureFamily):
-    """Counts over the last days read at ``now``; their trend; the share of shows that were chosen; days on sale."""
+    """Counts over the last days read at ``now``; their trend; the share of shows that were chosen; days on sale.
+
+    Counts of an item that nobody has met by then, be it only to be shown, are not known (NaN).
+    """
 
     learns = "counts"
     reason = "popularity"
@@ -54,10 +57,7 @@ class Popularity(FeatureFamily):
         for name, kinds in _CHOSEN.items():
             kept = log.of_kinds(*kinds)
             self.counts_[name] = CumulativeCounts.count(kept.item, kept.time)
-        first = np.full(len(items), np.iinfo(np.int64).max)
-        kept = log.take(log.item >= 0)
-        np.minimum.at(first, kept.item, kept.time)
-        self.first_seen_ = first
+        self.first_seen_ = log.first_met(len(items))
         return self.bind(items)
 
     def compute(self, requests: Requests, lists: ItemList) -> npt.NDArray[np.float32]:
@@ -75,6 +75,8 @@ class Popularity(FeatureFamily):
         for place, name in enumerate(_COUNTS):
             columns[:, self.names_.index(name)] = counts[place]
         columns[:, self.names_.index("bought_of_best")] = by_group_max(np.expm1(counts[2]), lists)
+        # What nobody has met yet is not unwanted: its counts are unknown, and not 0.
+        columns[self.first_seen_[item] >= now] = np.nan
         columns[:, self.names_.index("days_on_sale")] = (now - appeared) / DAY
         return columns
 
