@@ -12,7 +12,7 @@ from scipy import sparse
 
 from planted import NOW, asked, items_of, lists_of, log_of, nothing
 from vetrina.core import DAY, EventKind, Query, Requests
-from vetrina.retrieve import History, Lexical, Popular, Retriever, merge
+from vetrina.retrieve import History, Lexical, Popular, Retriever, merge, reciprocal_rank
 from vetrina.retrieve.base import pick, top_k
 
 ITEMS = items_of(8, title=["red dress", "red shoe", "blue dress", "blue shoe", "hat", "bag", "sock", "tie"])
@@ -41,7 +41,14 @@ def test_a_list_is_the_union_of_what_the_sources_found_with_every_sources_score(
     for row in range(3):
         union = {item for ids in found.values() for item in ids[row].tolist() if item >= 0}
         assert lists.list_of(row).tolist() == sorted(union)
-    assert set(lists.columns) == set(sources)
+    assert set(lists.columns) == {*sources, "rrf"}
+    places = {row: dict.fromkeys(lists.list_of(row).tolist(), 0.0) for row in range(3)}
+    for ids in found.values():
+        for row in range(3):
+            for rank, item in enumerate(ids[row][ids[row] >= 0].tolist(), start=1):
+                places[row][item] += 1 / (60 + rank)
+    wanted = [places[row][item] for row in range(3) for item in lists.list_of(row).tolist()]
+    np.testing.assert_allclose(lists.columns["rrf"], wanted, rtol=1e-5)
     for name, source in sources.items():
         np.testing.assert_array_equal(lists.columns[name], source.score(requests(), lists))
 
@@ -53,12 +60,21 @@ def test_a_source_also_scores_what_another_brought(sources: dict[str, Retriever]
     assert lists.columns["lexical"][0] > lists.columns["lexical"][1] == 0
 
 
+def test_what_two_rankings_agree_on_comes_first() -> None:
+    """Written out: item 3 is second twice, 2/62; 0 and 9 are first once, 1/61; 5 is third once, 1/63."""
+    lists = reciprocal_rank([np.array([[0, 3, -1], [-1, -1, -1]]), np.array([[9, 3, 5], [2, -1, -1]])])
+    assert lists.offsets.tolist() == [0, 4, 5]
+    assert lists.item.tolist() == [0, 3, 5, 9, 2]
+    np.testing.assert_allclose(lists.columns["rrf"], [1 / 61, 2 / 62, 1 / 63, 1 / 61, 1 / 61], rtol=1e-6)
+    assert lists.sorted_by("rrf", 2).item.tolist() == [3, 0, 2]
+
+
 def test_nothing_found_and_nobody_asking(sources: dict[str, Retriever]) -> None:
     nobody = merge(sources, requests().slice(0, 0), dict.fromkeys(sources, 3), None)
     assert len(nobody) == len(nobody.item) == 0
     none = merge(sources, requests(), dict.fromkeys(sources, 3), np.zeros((3, 8), dtype=bool))
     assert none.sizes.tolist() == [0, 0, 0]
-    assert {name: column.shape for name, column in none.columns.items()} == dict.fromkeys(sources, (0,))
+    assert {name: column.shape for name, column in none.columns.items()} == dict.fromkeys(["rrf", *sources], (0,))
 
 
 def test_of_an_empty_catalogue() -> None:
