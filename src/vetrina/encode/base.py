@@ -34,6 +34,8 @@ class Encoder(Component):
     #: What learning and encoding run on: "cpu", or a name that torch and ONNX Runtime know, such as "cuda".
     #: Not an option, for it says nothing about the vectors; the build sets it.
     device: str = "cpu"
+    #: Whether :meth:`fit` takes nothing from the items, so that it need not be done again when they change.
+    ready_made: ClassVar[bool] = False
 
     @classmethod
     def facts(cls) -> dict[str, str]:
@@ -41,6 +43,10 @@ class Encoder(Component):
         field = cls.config_type.model_fields.get("dim")
         dimension = cls.dimension or ("" if field is None else str(field.default))
         return {"modality": cls.modality, "dimension": dimension, "needs": cls.needs, "cost": cls.cost}
+
+    def source(self, root: Path) -> str:
+        """What vectors depend on besides options and contents, such as a hash of the model's files; "" for nothing."""
+        return ""
 
     def read(self, items: Items, root: Path) -> tuple[Sequence[Any], list[str]]:
         """(content per item, content hash per item; "" where the item lacks the modality)."""

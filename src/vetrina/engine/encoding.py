@@ -95,7 +95,7 @@ def encode_items(items: Items, root: Path, media: Path, config: ShopConfig, prog
         for modality, choice in config.encode.items():
             if component_class("encoder", choice.encoder).learns == "log":
                 continue  # made where the log is: vetrina.engine.fusing
-            cache = _Cache(media / f"{modality}-{_digest(choice)}", choice, config.build)
+            cache = _Cache(media / f"{modality}-{_digest(choice, root)}", choice, config.build)
             found, count = cache.encode(items, root, modality, progress)
             counts[modality] = count
             if found is not None and cache.encoder is not None:
@@ -107,16 +107,17 @@ def encode_items(items: Items, root: Path, media: Path, config: ShopConfig, prog
     return Encoded(Items(items.table, vectors), encoders, counts, time.perf_counter() - begun, fuser)
 
 
-def _digest(choice: EncoderConfig) -> str:
-    """What vectors depend on besides contents: the encoder, all its options, and the version of its code."""
-    cls = component_class("encoder", choice.encoder)
+def _digest(choice: EncoderConfig, root: Path) -> str:
+    """What vectors depend on besides contents: the encoder, its options, the model they name, and its code's version."""
+    cls = cast(type[Encoder], component_class("encoder", choice.encoder))
     options = cls.config_type.parse(choice.options, f"encoder.{choice.encoder}").model_dump(mode="json")
     package = cls.__module__.partition(".")[0]
     try:
         code = f"{package} {version(package)}"
     except PackageNotFoundError:
         code = package
-    text = json.dumps([choice.encoder, options, code], sort_keys=True)
+    parts = [choice.encoder, options, code, *filter(None, [cls(**choice.options).source(root)])]
+    text = json.dumps(parts, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 
@@ -153,7 +154,7 @@ class _Cache:
         self._restore()
         # Counted since it learned, not since the last build: many small changes are a large one.
         unseen = np.mean(_places(keys.filter(keys != ""), self.learned) < 0)
-        if self.encoder is None or unseen > self.build.refit_share:
+        if self.encoder is None or (unseen > self.build.refit_share and not self.cls.ready_made):
             with progress.step(f"Learning the {modality} encoder"):
                 self.encoder = encoder.fit(items, contents, progress)
             self.learned, self.keys = keys.filter(keys != "").unique(maintain_order=True), keys.clear()
@@ -193,13 +194,13 @@ class _Cache:
                 rows[within] = rows[first[part][within] - start]
                 file.write(rows)
         # What is learned stays as it is: the same files under both names.
-        kept = [name for name in self.files if name not in (_VECTORS, _KEYS)]
-        for name in kept:
+        learned = {name: told for name, told in self.files.items() if name not in (_VECTORS, _KEYS)}
+        for name in learned:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             _link(self.folder / name, folder / name)
         self.keys = contents.keys
         self.keys.to_frame("key").write_parquet(folder / _KEYS)
-        self._commit(folder, {name: self.files[name] for name in kept} | {_VECTORS: file.checksum})
+        self._commit(folder, {**learned, _VECTORS: file.checksum})
 
     def _save_learned(self) -> None:
         """The encoder, without any vectors."""

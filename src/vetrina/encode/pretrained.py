@@ -1,0 +1,228 @@
+"""A photo as a vector by a model that others trained: CLIP, SigLIP, ResNet and their kind, or any ONNX file.
+
+Sources: A. Radford et al., Learning transferable visual models from natural
+language supervision (ICML 2021); X. Zhai et al., Sigmoid loss for language image
+pre-training (ICCV 2023); T. Wolf et al., Transformers (EMNLP 2020).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from vetrina.core import Config, Items, Progress, register
+from vetrina.core.errors import ConfigError, DataError, MissingExtra, SnapshotError
+from vetrina.core.file_hash import file_hash
+from vetrina.encode.base import Encoder, unit_rows
+from vetrina.encode.onnx import Network
+from vetrina.encode.photos import encode_photos, photo_contents
+from vetrina.encode.preparation import Preparation
+from vetrina.encode.public_models import PublicModel, TextPart, bring_in, files_of, find_model
+
+__all__ = ["PretrainedConfig", "PretrainedEncoder"]
+
+Floats = npt.NDArray[np.float32]
+Photos = npt.NDArray[np.uint8]
+
+_BATCH = 16  # photos in the network at once
+
+
+class PretrainedConfig(Config):
+    """Which model."""
+
+    model: str = Field(
+        default="",
+        description="A folder that transformers can read, seen from the shop's; an ONNX file; or a name on the hub.",
+    )
+    revision: str = Field(default="", description="Of a model on the hub: a branch, tag or commit.")
+
+
+@register("encoder", "pretrained", licence="the model's own")
+class PretrainedEncoder(Encoder):
+    """A public model, exported to ONNX once; ONNX Runtime runs it, and transformers is not needed again.
+
+    Photos are scaled and normalised as the model's own files say. Where the model
+    reads words too, as CLIP and SigLIP do, words and photos are compared with
+    each other. Of a network that answers with a map or a sequence the mean is taken.
+
+    ``licence_`` is what the model's card says of its licence.
+
+    Examples
+    --------
+    ::
+
+        encoder = PretrainedEncoder(model="models/clip-vit-base-patch32")
+        contents, _ = encoder.read(items, Path("myshop"))
+        vectors = encoder.fit(items, contents, Silent()).transform(contents)
+        found = encoder.transform_words(["red linen dress"]) @ vectors.T
+    """
+
+    modality = "photo"
+    needs = "pretrained"
+    cost = "no training; the model's own network for each photo, hundreds of times that of convnet for a large one"
+    dimension = "of the model"
+    ready_made: ClassVar[bool] = True
+    config_type = PretrainedConfig
+    licence_ = ""
+    _root = Path()
+
+    def source(self, root: Path) -> str:
+        """A hash of the model's files; a model of the hub is known by its name and revision."""
+        path = find_model(self._named(), root)
+        if path is None:
+            return ""
+        hashes = [f"{one.name} {file_hash(one)}" for one in files_of(path)]
+        return hashlib.blake2b("\n".join(hashes).encode(), digest_size=16).hexdigest()
+
+    def read(self, items: Items, root: Path) -> tuple[Sequence[Any], list[str]]:
+        self._root = root
+        return photo_contents(items, root)
+
+    def fit(self, items: Items, contents: Sequence[Any], progress: Progress) -> Self:
+        """Bring the model in; nothing of the items is learned."""
+        name = self._named()
+        with progress.step(f"Bringing in {name}"):
+            model = bring_in(name, self.config.revision, self._root)
+        self._take(model)
+        progress.note(f"{name}: licence {model.licence or 'unknown; the model has no card that says'}")
+        return self
+
+    def transform(self, contents: Sequence[Any]) -> Floats:
+        """Encode photos: float32 of shape (len(contents), dim), zero where unreadable."""
+        self.require_fitted("model_")
+        return encode_photos(contents, self._encode, self.dim, self.model_.preparation.read)
+
+    def transform_photos(self, photos: Sequence[bytes]) -> Floats:
+        return self.transform(photos)
+
+    def transform_words(self, texts: Sequence[str]) -> Floats | None:
+        self.require_fitted("model_")
+        part = self.model_.text
+        if part is None:
+            return None
+        kept = [row for row, text in enumerate(texts) if text.strip()]
+        vectors = np.zeros((len(texts), self.dim), dtype=np.float32)
+        for start in range(0, len(kept), 64):
+            rows = kept[start : start + 64]
+            encoded = self._tokenizer.encode_batch([texts[row] for row in rows])
+            inputs = {"ids": np.array([one.ids for one in encoded], dtype=np.int64)}
+            if part.masked:
+                inputs["mask"] = np.array([one.attention_mask for one in encoded], dtype=np.int64)
+            vectors[rows] = unit_rows(self._words.run(inputs)[0])
+        return vectors
+
+    @cached_property
+    def dim(self) -> int:
+        """Length of the vectors, as the network gives them."""
+        high, wide = self.model_.preparation.crop
+        return int(self._encode(np.zeros((1, high, wide, 3), dtype=np.uint8)).shape[1])
+
+    def _encode(self, photos: Photos) -> Floats:
+        network, preparation = self._photos, self.model_.preparation
+        ((name, shape),) = network.inputs.items()
+        place = network.outputs.index(self.model_.output) if self.model_.output else 0
+        fixed = shape[0] if shape and isinstance(shape[0], int) else 0  # some are exported for so many photos
+        found = []
+        for start in range(0, len(photos), fixed or _BATCH):
+            part = photos[start : start + (fixed or _BATCH)]
+            pixels = preparation.normalise(np.resize(part, (fixed, *part.shape[1:])) if fixed else part)
+            answer = network.run({name: pixels})[place][: len(part)]
+            if answer.ndim == 4:  # a map: over its places
+                answer = answer.mean(axis=(2, 3) if preparation.layout == "NCHW" else (1, 2))
+            found.append(answer.mean(axis=1) if answer.ndim == 3 else answer)
+        return np.concatenate(found).astype(np.float32)
+
+    # What is kept
+
+    def _named(self) -> str:
+        if not self.config.model:
+            raise ConfigError(
+                "encoder.pretrained.model: no model is named. Expected a folder, an ONNX file, or the name of a model "
+                "on the hub."
+            )
+        return str(self.config.model)
+
+    def _take(self, model: PublicModel) -> None:
+        for name in ("_photos", "_words", "_tokenizer", "dim"):
+            self.__dict__.pop(name, None)
+        self.model_, self.licence_ = model, model.licence
+        inputs, outputs = self._photos.inputs, self._photos.outputs
+        if len(inputs) != 1 or (model.output and model.output not in outputs):
+            raise DataError(
+                f"{self.config.model}: expected a network with one input, the photos, and an output "
+                f"{model.output or 'of vectors'!r}. It has inputs {sorted(inputs)} and outputs {outputs}."
+            )
+        try:
+            dim = self.dim
+        except Exception as error:
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            shape = next(iter(inputs.values()))
+            raise DataError(
+                f"{self.config.model}: the network does not take photos as its preparation says ({reason}). "
+                f"It expects {shape}; it is given {model.preparation.layout} of {model.preparation.crop}."
+            ) from error
+        if dim < 2:
+            raise DataError(f"{self.config.model}: gives vectors of length {dim}. Is it the right output?")
+
+    @cached_property
+    def _photos(self) -> Network:
+        return Network(self.model_.network, self.device)
+
+    @cached_property
+    def _words(self) -> Network:
+        assert self.model_.text is not None
+        return Network(self.model_.text.network, self.device)
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        try:
+            from tokenizers import Tokenizer
+        except ImportError:
+            raise MissingExtra("Reading words needs tokenizers: pip install 'vetrina[neural]'.") from None
+        part = self.model_.text
+        assert part is not None
+        tokenizer = Tokenizer.from_str(part.tokenizer)
+        tokenizer.enable_truncation(part.length)
+        tokenizer.enable_padding(length=part.length, pad_id=part.pad, pad_token=tokenizer.id_to_token(part.pad) or "")
+        return tokenizer
+
+    def save(self, folder: Path) -> None:
+        self.require_fitted("model_")
+        super().save(folder)
+        model, text = self.model_, self.model_.text
+        (folder / "photos.onnx").write_bytes(model.network)
+        told: dict[str, Any] = {
+            "output": model.output,
+            "licence": model.licence,
+            "preparation": model.preparation.model_dump(mode="json"),
+        }
+        if text is not None:
+            (folder / "words.onnx").write_bytes(text.network)
+            (folder / "tokenizer.json").write_text(text.tokenizer, encoding="utf-8")
+            told["text"] = {"length": text.length, "pad": text.pad, "masked": text.masked}
+        (folder / "model.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        encoder = super().load(folder)
+        try:
+            told = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+            text = None
+            if "text" in told:
+                tokenizer = (folder / "tokenizer.json").read_text(encoding="utf-8")
+                text = TextPart((folder / "words.onnx").read_bytes(), tokenizer, **told["text"])
+            preparation = Preparation.parse(told["preparation"], "preparation")
+            network = (folder / "photos.onnx").read_bytes()
+            encoder.model_ = PublicModel(network, told["output"], preparation, told["licence"], text)
+        except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
+            raise SnapshotError(f"{folder}: cannot be read ({error}). Build again, or roll back.") from error
+        encoder.licence_ = encoder.model_.licence
+        return encoder
