@@ -108,7 +108,7 @@ def encode_items(items: Items, root: Path, media: Path, config: ShopConfig, prog
 
 
 def _digest(choice: EncoderConfig, root: Path) -> str:
-    """What vectors depend on besides contents: the encoder, its options, the model they name, and its code's version."""
+    """What vectors depend on besides contents: the encoder, its options, the model they name, its code's version."""
     cls = cast(type[Encoder], component_class("encoder", choice.encoder))
     options = cls.config_type.parse(choice.options, f"encoder.{choice.encoder}").model_dump(mode="json")
     package = cls.__module__.partition(".")[0]
