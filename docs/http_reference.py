@@ -16,7 +16,9 @@ _TOP = """# HTTP API
 
 `vetrina serve` answers these routes; a running server describes them itself at `/openapi.json`, from which this
 page is written. Bodies and answers are JSON, and a `POST` must say so (`Content-Type: application/json`). A key that
-is not listed is an error that names it. A body may be 1 MiB at most.
+is not listed is an error that names it. A body may be 1 MiB at most. Search takes a form as well
+(`multipart/form-data`), with the same fields, the photo as a file and the filters as JSON; and a photo makes its body
+12 MiB at most. [How to search by a photo](/how-to/search-by-photo.md).
 [How to put it behind your site](/how-to/put-it-behind-your-site.md).
 
 There is no login. The server listens to its own machine unless told otherwise: whoever can reach it can ask and
