@@ -9,6 +9,9 @@ from pathlib import Path
 import av
 import numpy as np
 import numpy.typing as npt
+import polars as pl
+
+from vetrina.core import Items
 
 RATE = 22_050
 
@@ -55,34 +58,52 @@ def write_sound(path: Path, samples: npt.NDArray[np.float32], rate: int = RATE) 
 
 
 def moving(colour: tuple[int, int, int], shape: str, n_frames: int = 30, seed: int = 0) -> list[npt.NDArray[np.uint8]]:
-    """Frames in which a shape of one colour, a disc, a bar or a ring, moves over white ground; black at the ends."""
+    """Frames in which a shape of one colour, a disc, a bar or a ring, sways on white ground; black at the ends."""
     rng = np.random.default_rng(seed)
     size = (64, 48)
     across, down = np.meshgrid(np.arange(size[0]), np.arange(size[1]))
-    left, top, speed = rng.uniform(20, 30), rng.uniform(18, 30), rng.uniform(0.2, 0.5)
+    left, top, phase = rng.uniform(30, 34), rng.uniform(22, 26), rng.uniform(0, 6)
     frames = []
     for number in range(n_frames):
-        x, y = across - left - speed * number, down - top
+        x, y = across - left - 3 * np.sin(phase + number / 4), down - top
         distance = np.hypot(x, y)
         inside = {
-            "disc": distance < 13,
+            "disc": distance < 12,
             "bar": (np.abs(x) < 5) & (np.abs(y) < 20),
-            "ring": (distance < 15) & (distance > 9),
+            "ring": (distance < 22) & (distance > 17),
         }[shape]
         frame = np.where(inside[..., None], np.array(colour), 255).astype(np.uint8)
         frames.append(frame if 1 < number < n_frames - 1 else np.zeros_like(frame))
     return frames
 
 
-def write_video(path: Path, frames: Sequence[npt.NDArray[np.uint8]], fps: int = 10) -> Path:
-    """Frames as a file of the kind that its name says; a key frame each second."""
+def write_video(path: Path, frames: Sequence[npt.NDArray[np.uint8]], key_frames: int = 10) -> Path:
+    """Frames, ten a second, as a file of the kind that its name says; each of so many is a key frame."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(_CODECS[path.suffix], rate=fps)
+        stream = container.add_stream(_CODECS[path.suffix], rate=10)
         assert isinstance(stream, av.VideoStream)
         context = stream.codec_context
         context.height, context.width = frames[0].shape[:2]
-        context.pix_fmt, context.gop_size, context.thread_count = "yuv420p", fps, 1
+        context.pix_fmt, context.gop_size, context.thread_count = "yuv420p", key_frames, 1
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode(None))
     return path
+
+
+def with_clips(items: Items, folder: Path) -> Items:
+    """The items, most of which have one of nine sounds and one of nine videos, that are written into the folder."""
+    sounds, videos = [], []
+    for number, timbre in enumerate((*TIMBRES, "noise", *TIMBRES, *list(TIMBRES)[:2])):
+        sounds.append(write_sound(folder / f"s{number}.wav", sound(timbre, [220.0 + 20 * number], seconds=0.5)).name)
+    for number, shape in enumerate(("disc", "bar", "ring") * 3):
+        colour = (200 * (number // 3 == 0), 90 * (number // 3), 200 * (number // 3 == 1))
+        videos.append(write_video(folder / f"v{number}.mp4", moving(colour, shape, n_frames=12, seed=number)).name)
+    n = len(items)
+    return Items(
+        items.table.with_columns(
+            audio=pl.Series(["" if row % 5 == 4 else sounds[row % 9] for row in range(n)]),
+            video=pl.Series(["" if row % 5 == 3 else videos[row % 9] for row in range(n)]),
+        ),
+        items.vectors,
+    )

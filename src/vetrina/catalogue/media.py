@@ -15,8 +15,8 @@ from vetrina.catalogue.cells import listed
 from vetrina.catalogue.mapping import ItemMapping
 from vetrina.catalogue.photos import check_photos
 from vetrina.catalogue.tables import QUARANTINE_COLUMNS, ROW, empty_quarantine
-from vetrina.core.clip import can_read_clips, check_clip
 from vetrina.core.errors import DataError, MissingFile
+from vetrina.core.media import can_read_clips, check_clip
 from vetrina.core.progress import Progress
 
 __all__ = ["matching_files", "read_media", "several"]

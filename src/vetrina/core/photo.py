@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from vetrina.core.clip import Frame
 from vetrina.core.errors import DataError, MissingFile
 from vetrina.core.file_hash import file_hash
+from vetrina.core.media import Frame
 
 if TYPE_CHECKING:
     from PIL import Image

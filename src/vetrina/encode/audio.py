@@ -28,19 +28,19 @@ from numpy.lib.stride_tricks import sliding_window_view
 from pydantic import Field
 
 from vetrina.core import Config, Items, Progress, register
-from vetrina.core.clip import read_sound
 from vetrina.core.errors import DataError
+from vetrina.core.media import read_sound
 from vetrina.core.photo import content_hash
 from vetrina.encode.base import Encoder, unit_rows
 
-__all__ = ["AudioConfig", "AudioEncoder", "mel_filters"]
+__all__ = ["AudioConfig", "AudioEncoder", "log_mel", "mel_filters"]
 
 Floats = npt.NDArray[np.float32]
 
 _log = logging.getLogger(__name__)
 
 _SILENCE = 1e-4  # root mean square, -80 dB; what is softer says nothing
-_FLOOR = 1e-6  # of power, beside a clip's own mean power per band
+_FLOOR = 1e-3  # of power, times the window: some 50 dB below a pure tone; what is softer is not heard beside it
 _TEMPOS = 8  # bands of tempo, from 40 to 240 beats a minute
 
 
@@ -50,7 +50,7 @@ class AudioConfig(Config):
     dim: int = Field(default=32, ge=1, description="Dimensions, fewer where the clips have less to tell.")
     seconds: float = Field(default=30.0, gt=0, le=600, description="Of a longer clip its middle is listened to.")
     rate: int = Field(default=22_050, ge=8_000, le=48_000, description="Samples in a second.")
-    bands: int = Field(default=48, ge=4, le=256, description="Mel bands.")
+    bands: int = Field(default=40, ge=4, le=256, description="Mel bands.")
     fit_clips: int = Field(default=5_000, ge=1, description="Clips learned from, drawn at random where more.")
     seed: int = Field(default=0, ge=0)
 
@@ -161,7 +161,7 @@ class AudioEncoder(Encoder):
         if loudness < _SILENCE:
             return None
         power = _power(samples / np.float32(loudness), self._window)
-        mel = np.log(power @ self._filters.T + np.float32(_FLOOR * self._window))
+        mel = _logarithm(power, self._filters)
         change = np.abs(np.diff(mel, axis=0)).mean(axis=0) if len(mel) > 1 else np.zeros(mel.shape[1])
         parts = [mel.mean(axis=0), mel.std(axis=0), change, _spectrum(power), self._rhythm(mel)]
         return np.concatenate(parts).astype(np.float32)
@@ -181,6 +181,35 @@ class AudioEncoder(Encoder):
                 lags = correlation[int(low) : max(int(high), int(low) + 1)]
                 strength[band] = lags.max() if len(lags) else 0
         return strength
+
+
+def log_mel(samples: Floats, window: int, rate: int, bands: int) -> Floats:
+    """The log-mel spectrogram of a clip, at equal loudness: float32 of shape (n_frames, bands).
+
+    Parameters
+    ----------
+    samples : float32 of shape (n_samples,)
+        Not silent.
+    window : int
+        Samples of one spectrum; half of them are the next one's as well.
+    rate : int
+        Samples in a second.
+    bands : int
+
+    Examples
+    --------
+    >>> tone = np.sin(2 * np.pi * 1000 * np.arange(8_000) / 16_000).astype(np.float32)
+    >>> spectrogram = log_mel(tone, 512, 16_000, 20)
+    >>> spectrogram.shape, int(spectrogram.mean(axis=0).argmax())
+    ((30, 20), 6)
+    """
+    loudness = np.sqrt(np.mean(samples.astype(np.float64) ** 2))
+    return _logarithm(_power(samples / np.float32(loudness), window), mel_filters(bands, window, rate))
+
+
+def _logarithm(power: Floats, filters: Floats) -> Floats:
+    window = 2 * (power.shape[1] - 1)
+    return np.asarray(np.log(power @ filters.T + np.float32(_FLOOR * window)), dtype=np.float32)
 
 
 def mel_filters(bands: int, window: int, rate: int) -> Floats:

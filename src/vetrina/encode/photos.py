@@ -15,8 +15,8 @@ import numpy.typing as npt
 import polars as pl
 
 from vetrina.core import Items
-from vetrina.core.clip import Frame, can_read_clips, frames_of
 from vetrina.core.errors import DataError
+from vetrina.core.media import Frame, can_read_clips, frames_of
 from vetrina.core.photo import Photo, content_hash
 from vetrina.encode.base import unit_rows
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pydantic import Field, field_validator, model_validator
 
 from vetrina.core import Config, Items, Progress, component_class, create, register
-from vetrina.core.clip import Frame, frames_of
+from vetrina.core.media import Frame, frames_of
 from vetrina.core.photo import content_hash
 from vetrina.encode.base import Encoder
 
@@ -45,7 +45,7 @@ class VideoConfig(Config):
 class VideoEncoder(Encoder):
     """Frames of a clip through a photo encoder of its own, which learns from the shop's clips; the mean of them.
 
-    A content is a tuple of :class:`~vetrina.core.clip.Frame`. A clip that cannot be read becomes a
+    A content is a tuple of :class:`~vetrina.core.media.Frame`. A clip that cannot be read becomes a
     row of zeros. Words and photos of queries mean in it what they mean to the photo encoder.
 
     It is for shops whose videos say more than their photos. A product that has a video and no photo

@@ -88,10 +88,10 @@ def read_sound(path: Path, rate: int, seconds: float) -> npt.NDArray[np.float32]
     MissingFile, DataError, MissingExtra
         As :func:`check_clip`.
     """
-    import av
-
     wanted = int(rate * seconds)
     with _opened(path, "audio") as container:
+        import av
+
         length = container.duration  # microseconds
         if length is not None and length > 1.5e6 * seconds:
             _seek(container, int((length - 1e6 * seconds) / 2))
@@ -118,9 +118,9 @@ def read_sound(path: Path, rate: int, seconds: float) -> npt.NDArray[np.float32]
 class Frame:
     """One frame of a video: a photo that :func:`~vetrina.core.photo.read_photo` reads.
 
-    The moments of a clip's frames are evenly spread. What is read is the key frame before the moment;
-    where that was the frame before as well, what is on screen at the moment, or as far on as is
-    decoded in a short time.
+    The moments of a clip's frames are evenly spread. What is read is the key frame before the moment.
+    Where that is the clip's first, which is often black, or was read for the moment before, it is what
+    is on screen at the moment, or as far on as is decoded in a short time.
 
     Attributes
     ----------
@@ -158,9 +158,8 @@ class Frame:
             _seek(container, int((start + moment) * 1e6))
         frame = None
         for count, found in enumerate(container.decode(video=0)):
-            frame = found
-            seen = self.number > 0 and float(found.time or 0) - start <= before
-            if not seen or count >= _FURTHER:
+            frame, at = found, float(found.time or 0) - start
+            if at >= moment or count >= _FURTHER or (count == 0 and at > max(before, 0)):
                 break
         return frame
 
