@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
@@ -221,7 +222,38 @@ def test_the_contract_suite_catches_what_the_check_catches(name: str) -> None:
         suite(cls)
 
 
+def learned_vectors() -> ShopConfig:
+    """A shop that learns vectors from behaviour, and to fuse them with the others."""
+    minutes = {"minutes": 3000.0}
+    options = {
+        "items": {"file": "items.csv", "item": "item"},
+        "encode": {"behaviour": {"encoder": "item2vec", "options": {"dim": 8, **minutes}}},
+        "fuse": {"method": "gated", "dimensions": 8, "options": {"enough": 20, "steps": 10, "batch": 32, **minutes}},
+        "rank": {"features": ["looks"], "options": {"trees": 5, "min_rows_in_leaf": 5}},
+        "retrieve": {source: {"k": 20} for source in ("popular", "vector")},
+    }
+    return ShopConfig.parse(options, "")
+
+
+def test_training_rows_of_vectors_that_have_seen_the_choice_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if vectors of behaviour, and fusion learned from it, were not made again of earlier events."""
+    learn = sys.modules["vetrina.engine.learn"]  # the package has a function of that name
+    monkeypatch.setattr(learn, "fused_again", lambda items, log, encoders, fuser: (items, encoders, fuser))
+    items, log = small_shop()
+    found = check_log(Encoded(items, {}, {}, 0.0), log, learned_vectors())
+    told = {one.component: one.words for one in found if one.leaks and one.check == "training rows"}
+    assert set(told) == {"features looks", "retriever vector"}
+    assert "window_fused" in told["features looks"]
+
+
 # --- and nothing else is --------------------------------------------------------
+
+
+def test_vectors_that_are_learned_from_behaviour_do_not_leak() -> None:
+    items, log = small_shop()
+    found = check_log(Encoded(items, {}, {}, 0.0), log, learned_vectors())
+    assert [one for one in found if one.leaks] == []
+    assert {"encoder item2vec of behaviour", "fuser gated", "features looks"} <= {one.component for one in found}
 
 
 @pytest.mark.slow

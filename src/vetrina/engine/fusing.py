@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from vetrina.core import EventLog, Items, component_class, create
-from vetrina.core.pairs import Pairs, chosen_together
 from vetrina.encode.base import Encoder
 from vetrina.engine.config import FuseConfig, ShopConfig
 from vetrina.vectors import Concat, Fuser, FuserConfig
@@ -94,7 +93,7 @@ def _fused(
             vectors[name] = encoder.fit_log(items, log).transform(items.ids)
     if not vectors:
         return items, encoders, None
-    fuser.fit(vectors, chosen_together(log) if fuser.learns == "log" else Pairs.none())
+    fuser.fit(vectors, fuser.pairs_of(log))
     return Items(items.table, {**vectors, "fused": fuser.transform(vectors)}), encoders, fuser
 
 

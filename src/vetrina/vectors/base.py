@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, ValidationInfo, field_validator
 
-from vetrina.core import Component, Config, component_class, create
+from vetrina.core import Component, Config, EventLog, component_class, create
 from vetrina.core.errors import ConfigError, DataError, SnapshotError
 from vetrina.core.pairs import Pairs
 from vetrina.vectors.reduce import Reducer
@@ -79,6 +79,10 @@ class Fuser(Component):
     modalities_: dict[str, int]
     #: What to tell of how it was learned, where that is not as asked for.
     note: str = ""
+
+    def pairs_of(self, log: EventLog) -> Pairs:
+        """What of a log it learns from: nothing, unless it says ``learns = "log"``."""
+        return Pairs.none()
 
     def fit(self, vectors: Vectors, pairs: Pairs | None = None) -> Self:
         """Learn from the whole catalogue.

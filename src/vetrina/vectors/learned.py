@@ -29,7 +29,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from vetrina.core.pairs import Pairs
+from vetrina.core import EventLog
+from vetrina.core.pairs import Pairs, chosen_together
 from vetrina.vectors.base import Fuser, FuserConfig, Vectors
 from vetrina.vectors.concat import Concat
 
@@ -43,6 +44,8 @@ Mask = npt.NDArray[np.bool_]
 class LearnedConfig(FuserConfig):
     """As of every fuser, and how it learns."""
 
+    minutes: float = Field(default=30.0, gt=0, description="How far apart in time two choices may be to be a pair.")
+    reach: int = Field(default=5, ge=1, description="How many choices of the same shopper on they may be apart.")
     enough: int = Field(
         default=500, ge=1, description="With fewer pairs of items chosen together, modalities are concatenated."
     )
@@ -96,6 +99,10 @@ class LearnedFuser(Fuser):
     @abstractmethod
     def _logits_back(self, passed: Passed, slope: Floats) -> tuple[Floats, Floats | None]:
         """From the slope by the logits, that by the gate, and that by the tokens where they depend on them."""
+
+    def pairs_of(self, log: EventLog) -> Pairs:
+        """Items that the same shopper chose close in time."""
+        return chosen_together(log, self.config.minutes, self.config.reach)
 
     # --- learning -------------------------------------------------------------
 
