@@ -169,7 +169,10 @@ class _Nearest(Retriever):
     def score(self, requests: Requests, lists: ItemList) -> Floats:
         """Cosine of what each request seeks and each row's item; 0 where either is unknown."""
         self.require_fitted("items_")
-        return dot_of_pairs(self._sought(requests), self._vectors, lists.row, lists.item)
+        sought = self._sought(requests)
+        if not sought.any():
+            return np.zeros(len(lists.item), dtype=np.float32)
+        return dot_of_pairs(sought, self._vectors, lists.row, lists.item)
 
 
 @register("retriever", "vector")
