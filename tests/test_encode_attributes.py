@@ -83,12 +83,112 @@ def test_attributes_with_too_many_values_are_left_out() -> None:
     np.testing.assert_allclose(cosine(rows, max_values=10), 1, atol=1e-5)
 
 
+def test_an_unseen_category_has_the_levels_that_are_known() -> None:
+    """Of A > B > ? the squares of the known levels' shares are 1/6 and 2/6; within them it is as A > B > C is."""
+    rows: list[Content] = [{"category": path} for path in ("A > B > C", "A > D > E", "F > G > H")]
+    encoder = AttributesEncoder().fit_contents(rows)
+    near, far, other = encoder.transform(rows)
+    unseen, unknown = encoder.transform([{"category": "A > B > new"}, {"category": "new > B > C"}])
+    assert unseen @ near > unseen @ far > 0.1
+    assert abs(unseen @ other) < 1e-5
+    assert not unknown.any()
+
+
+def test_several_values_in_one_cell_share_the_block() -> None:
+    rows: list[Content] = [
+        {"fabric": "cotton|Linen"},
+        {"fabric": "cotton"},
+        {"fabric": "linen, Cotton"},
+        {"fabric": "silk"},
+    ]
+    np.testing.assert_allclose(cosine(rows)[0], [1, np.sqrt(0.5), 1, 0], atol=1e-5)
+
+
+def test_dates_are_ordered_and_half_of_them_is_the_season() -> None:
+    days = ["2022-06-15", "2022-07-01", "2022-12-20", "2023-06-20", "2023-12-15", "2024-01-02T10:00:00", "2024-06-11"]
+    rows: list[Content] = [{"launched": day} for day in days]
+    found = cosine([*rows, {"launched": "soon"}])
+    assert found[0, 1] > found[0, 3] > found[0, 4]  # near, a year later, a year and a half later
+    assert found[2, 4] > found[2, 3]  # winter and winter, winter and summer
+    assert found[4, 5] > 0.8 > found[2, 5]
+    assert not found[7].any()
+    same_day = cosine([{"launched": f"{year}-03-03"} for year in (2001, 2012, 2023)])
+    assert same_day[0, 2] == pytest.approx(0.5, abs=0.02)
+
+
+def test_few_dates_among_other_words_are_words() -> None:
+    rows: list[Content] = [{"note": note} for note in ("2022-01-01", "2022-01-02", "sale", "new")]
+    np.testing.assert_allclose(cosine(rows), np.eye(4), atol=1e-5)
+
+
+def grid() -> tuple[list[Content], AttributesEncoder]:
+    """Every colour of every kind, by two brands."""
+    rows: list[Content] = [
+        {"category": f"Wear > {kind}", "brand": brand, "colour": colour}
+        for kind in ("T-Shirts", "Shirts", "Boots", "连衣裙")
+        for brand in ("Nord", "Sud & Co")
+        for colour in ("Red", "Black", "Navy Blue", "Kırmızı")
+    ]
+    return rows, AttributesEncoder().fit_contents(rows)
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ("red", {"colour": "Red"}),
+        ("a RED t-shirt, please", {"colour": "Red", "category": "Wear > T-Shirts"}),
+        ("black shirts", {"colour": "Black", "category": "Wear > Shirts"}),
+        ("shirt by sud & co", {"brand": "Sud & Co", "category": "Wear > Shirts"}),
+        ("navy boot", {"colour": "Navy Blue", "category": "Wear > Boots"}),
+        ("kirmizi 连衣裙", {"colour": "Kırmızı", "category": "Wear > 连衣裙"}),
+    ],
+)
+def test_words_name_values(words: str, named: dict[str, str]) -> None:
+    rows, encoder = grid()
+    likeness = encoder.transform(rows) @ encoder.transform_words([words])[0]
+    as_named = np.array([all(row[name] == value for name, value in named.items()) for row in rows])
+    assert likeness[as_named].min() > likeness[~as_named].max() + 0.05
+
+
+def test_words_that_name_nothing_are_zero() -> None:
+    _, encoder = grid()
+    assert not encoder.transform_words(["", "something for the summer", "sud", "wea"]).any()
+    assert encoder.transform_words([]).shape == (0, encoder.transform([{}]).shape[1])
+
+
+def test_a_value_that_the_dense_space_does_not_hold_is_not_named() -> None:
+    rows: list[Content] = [{"colour": f"c{n % 4}"} for n in range(80)] + [{"colour": "teal"}]
+    encoder = AttributesEncoder(dim=4).fit_contents(rows)
+    assert encoder.transform_words(["c1"]).any()
+    assert not encoder.transform_words(["teal"]).any()
+
+
+def test_like_this_but_with_another_value_of_the_field_that_words_name() -> None:
+    rows, encoder = grid()
+    vectors = encoder.transform(rows)
+    for text, field in (("red", "colour"), ("nord", "brand"), ("boots", "category")):
+        words = encoder.transform_words([text] * len(rows))
+        before = vectors.copy()
+        composed = encoder.compose(vectors, words)
+        np.testing.assert_array_equal(vectors, before)
+        found = (composed @ vectors.T).argmax(axis=1)
+        for row, place in zip(rows, found, strict=True):
+            wanted = {**row, field: {"red": "Red", "nord": "Nord", "boots": "Wear > Boots"}[text]}
+            assert rows[place] == wanted
+    # An example that does not have the field gets it.
+    no_colour = encoder.transform([{"category": "Wear > Boots", "brand": "Nord"}])
+    best = rows[int((encoder.compose(no_colour, encoder.transform_words(["red"]))[0] @ vectors.T).argmax())]
+    assert best == {"category": "Wear > Boots", "brand": "Nord", "colour": "Red"}
+
+
 def test_saved_and_loaded_is_identical(tmp_path: Path) -> None:
-    encoder = AttributesEncoder(dim=5).fit_contents(ROWS)
+    rows: list[Content] = [*ROWS, {"since": "2024-05-31", "colour": "red"}]
+    encoder = AttributesEncoder(dim=5).fit_contents(rows)
     encoder.save(tmp_path)
     loaded = component_class("encoder", "attributes").load(tmp_path)
     assert isinstance(loaded, AttributesEncoder)
-    np.testing.assert_array_equal(loaded.transform(ROWS), encoder.transform(ROWS))
+    np.testing.assert_array_equal(loaded.transform(rows), encoder.transform(rows))
+    np.testing.assert_array_equal(loaded.transform_words(["red boots"]), encoder.transform_words(["red boots"]))
     (tmp_path / "fields.json").unlink()
     with pytest.raises(SnapshotError, match=r"fields\.json"):
         AttributesEncoder.load(tmp_path)
