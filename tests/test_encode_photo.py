@@ -1,11 +1,8 @@
-"""Reading photos of every kind, and the photo encoder from outside."""
+"""The photo encoder from outside; how photos are read is tested in test_catalogue_photos.py."""
 
 from __future__ import annotations
 
 import os
-import struct
-import zlib
-from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,104 +15,12 @@ from PIL import Image, ImageDraw
 
 from vetrina.core import Items, Silent, component_class
 from vetrina.core.colour import cielab
-from vetrina.core.errors import DataError, MissingFile, NotFitted
-from vetrina.core.photo import content_hash, read_photo
+from vetrina.core.errors import NotFitted
 from vetrina.encode import PhotoEncoder
 from vetrina.encode.photo import _pool
 
-SIZE = (48, 64)
 COLOURS = {"red": (200, 30, 30), "blue": (30, 40, 200), "green": (30, 150, 60)}
 SHAPES = ("circle", "square", "stripes")
-
-
-def saved(image: Image.Image, format: str = "png", **options: object) -> bytes:
-    file = BytesIO()
-    image.save(file, format, **options)
-    return file.getvalue()
-
-
-# Reading
-
-
-@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "LA", "1", "CMYK", "I;16"])
-def test_every_mode_becomes_rgb(mode: str) -> None:
-    image: Image.Image = Image.new("RGB", (30, 40), (255, 0, 0))
-    if mode == "I;16":
-        image = Image.fromarray(np.full((40, 30), 65535, dtype=np.uint16))
-    elif mode == "P":
-        image = image.quantize(4)
-    else:
-        image = image.convert(mode)
-    photo = read_photo(saved(image, "tiff"), SIZE)
-    assert photo.shape == (64, 48, 3)
-    assert photo.dtype == np.uint8
-    grey = {"L": 76.0, "LA": 76.0, "1": 76.0, "I;16": 255.0}  # "1" is dithered: right on average
-    expected = np.full(3, grey[mode]) if mode in grey else np.array([255.0, 0.0, 0.0])
-    assert np.abs(photo[20:44, 16:32].mean(axis=(0, 1)) - expected).max() < 3
-
-
-def test_transparency_is_laid_over_white() -> None:
-    assert read_photo(saved(Image.new("RGBA", (48, 64), (255, 0, 0, 0))), SIZE).min() == 255
-
-
-def test_exif_orientation_is_applied() -> None:
-    image = Image.new("RGB", (64, 48), "white")
-    image.paste((255, 0, 0), (0, 0, 32, 48))  # left half
-    exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned a quarter clockwise: the left comes to the top
-    photo = read_photo(saved(image, "jpeg", exif=exif, quality=95), SIZE).astype(int)
-    assert photo[:28, :, 1].max() < 60
-    assert photo[36:, :, 1].min() > 200
-
-
-def test_the_first_frame_of_an_animation() -> None:
-    frames = [Image.new("RGB", (48, 64), name) for name in ("red", "blue")]
-    photo = read_photo(saved(frames[0], "gif", save_all=True, append_images=frames[1:]), SIZE)
-    assert photo[32, 24].tolist() == [255, 0, 0]
-
-
-def test_aspect_is_kept_on_white_and_pixels_are_read_as_they_are() -> None:
-    wide = read_photo(np.zeros((10, 100, 3), dtype=np.uint8), SIZE)
-    assert wide[:25].min() == 255
-    assert wide[32].max() == 0
-    large = read_photo(saved(Image.new("RGB", (3000, 4000), (9, 99, 199)), "jpeg", quality=95), SIZE)
-    np.testing.assert_allclose(large.reshape(-1, 3), np.tile([9, 99, 199], (48 * 64, 1)), atol=3)
-
-
-def huge_png() -> bytes:
-    """A PNG that claims 100,000 x 100,000 pixels in some sixty bytes."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
-
-
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"this is text, not a photo", saved(Image.new("RGB", (200, 200), "red"), "jpeg")[:400], huge_png()],
-    ids=["empty", "text", "cut short", "bomb"],
-)
-def test_what_cannot_be_read_says_so(content: bytes, tmp_path: Path) -> None:
-    path = tmp_path / "33777.jpg"
-    path.write_bytes(content)
-    with pytest.raises(DataError, match=r"33777\.jpg: the (photo|file) (is|has)"):
-        read_photo(path, SIZE)
-
-
-def test_a_picture_of_too_many_pixels_below_the_bomb_limit() -> None:
-    with pytest.raises(DataError, match=r"too many pixels .*at most 64 million"):
-        read_photo(saved(Image.new("1", (9_000, 8_000))), SIZE)
-
-
-def test_a_missing_file_and_the_hash_of_contents(tmp_path: Path) -> None:
-    with pytest.raises(MissingFile, match=r"gone\.jpg"):
-        read_photo(tmp_path / "gone.jpg", SIZE)
-    path = tmp_path / "a.jpg"
-    path.write_bytes(b"abc")
-    assert content_hash(path) == content_hash(b"abc") != content_hash(b"abd")
-    assert content_hash(tmp_path / "gone.jpg") == content_hash(tmp_path) == ""
 
 
 # The network's parts, against literal implementations

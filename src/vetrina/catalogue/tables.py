@@ -11,6 +11,7 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,7 +24,18 @@ from vetrina.catalogue.delimited import read_delimited, require_columns
 from vetrina.catalogue.encodings import as_utf8, first_bytes
 from vetrina.core.errors import DataError, MissingFile, nearest
 
-__all__ = ["QUARANTINE_COLUMNS", "ROW", "Table", "empty_quarantine", "find_file", "read_table", "read_text"]
+__all__ = [
+    "MEDIA_COLUMNS",
+    "QUARANTINE_COLUMNS",
+    "ROW",
+    "Table",
+    "empty_quarantine",
+    "find_file",
+    "kind_of_fault",
+    "read_table",
+    "read_text",
+    "set_aside",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +50,9 @@ QUARANTINE_COLUMNS: dict[str, pl.DataType] = {
     "reason": pl.String(),
 }
 
+#: Columns whose cells name files.
+MEDIA_COLUMNS = ("photo", "more_photos", "audio", "video")
+
 #: Name of the column that carries each record's row number.
 ROW = "__row"
 
@@ -50,6 +65,40 @@ _INFERRED_LINES = 1000
 def empty_quarantine() -> pl.DataFrame:
     """A quarantine table without rows."""
     return pl.DataFrame(schema=QUARANTINE_COLUMNS)
+
+
+def kind_of_fault(reason: str) -> str:
+    """What a reason for setting a file aside says of others too: without its size, or what a decoder said of it.
+
+    Examples
+    --------
+    >>> kind_of_fault("the photo is damaged (image file is truncated)")
+    'the photo is damaged'
+    """
+    return re.split(r"[(:;\d]", reason)[0].strip()
+
+
+def set_aside(quarantine: pl.DataFrame) -> pl.DataFrame:
+    """A quarantine table by reason, the commonest first.
+
+    Returns
+    -------
+    DataFrame
+        file, column, reason, count, and the row and value of the first.
+
+    Examples
+    --------
+    >>> rows = [("p.csv", row, "photo", f"{row}.jpg", f"the photo is damaged (at {row})") for row in (2, 3)]
+    >>> set_aside(pl.DataFrame(rows, QUARANTINE_COLUMNS, orient="row")).row(0)
+    ('p.csv', 'photo', 'the photo is damaged', 2, 2, '2.jpg')
+    """
+    of_file = pl.col("column").is_in(MEDIA_COLUMNS)
+    kind = pl.col("reason").map_elements(kind_of_fault, return_dtype=pl.String)
+    grouped = quarantine.with_columns(reason=pl.when(of_file).then(kind).otherwise("reason"))
+    counted = grouped.group_by("file", "column", "reason", maintain_order=True).agg(
+        pl.len().alias("count"), pl.col("row").first(), pl.col("value").first()
+    )
+    return counted.sort("count", descending=True, maintain_order=True)
 
 
 @dataclass(frozen=True)

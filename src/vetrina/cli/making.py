@@ -240,8 +240,6 @@ def _reasons(shop: Shop) -> list[dict[str, Any]]:
     """What was set aside, by reason, the commonest first."""
     import polars as pl
 
-    table = pl.read_parquet(shop.root / "data" / "quarantine.parquet")
-    grouped = table.group_by("file", "column", "reason", maintain_order=True).agg(
-        pl.len().alias("count"), pl.col("row").first(), pl.col("value").first()
-    )
-    return grouped.sort("count", descending=True, maintain_order=True).to_dicts()
+    from vetrina.catalogue.tables import set_aside
+
+    return set_aside(pl.read_parquet(shop.root / "data" / "quarantine.parquet")).to_dicts()

@@ -12,6 +12,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from vetrina.catalogue.tables import set_aside
 from vetrina.core import EventLog, Progress, Requests
 from vetrina.engine.config import ShopConfig
 from vetrina.engine.encoding import Encoded, encode_items
@@ -49,6 +50,9 @@ def build(
     with _one_thread():
         counts, shop, encoded, judged = _prepared(root, config, progress)
         metrics: dict[str, Any] = {"rows": counts, "encoding": encoded.counts, "encoding_seconds": encoded.seconds}
+        if shop.quarantine is not None:
+            # Without the values: a snapshot is kept, and a cell may hold anything.
+            metrics["set_aside"] = set_aside(shop.quarantine).drop("row", "value").to_dicts()
         if measure is not None:
             metrics["evaluation"] = measure(shop, encoded, judged, config)
         engine = learn(encoded.items, shop.log, config, encoded.encoders, judged, progress, encoded.fuser)

@@ -54,7 +54,14 @@ def build_shop(
         evaluation = found[0] if found else Evaluation(notes=(_NOT_MEASURED,))
         shown.append(replace(evaluation, training=training_curves(engine)))
         facts = facts_of(shown[0], manifest)
-        write_report(path, shown[0], shop.config.shop.name, simulated=shop.config.shop.simulated, facts=facts)
+        write_report(
+            path,
+            shown[0],
+            shop.config.shop.name,
+            simulated=shop.config.shop.simulated,
+            facts=facts,
+            set_aside=manifest["metrics"].get("set_aside", ()),
+        )
 
     measured = measuring(found, progress, trials=trials, photos=shop.root) if measure else None
     manifest = shop.build(progress, measured, report)
@@ -87,6 +94,12 @@ def facts_of(
     facts["Date"] = f"{made:%-d %B %Y, %H:%M} UTC"
     rows = manifest["metrics"]["rows"] if manifest is not None else {}
     facts |= {name.capitalize(): f"{rows[name]:,}" for name in ("items", "events", "judgements") if rows.get(name)}
+    fused = manifest["metrics"].get("fused") if manifest is not None else None
+    if fused:
+        held = f"{fused['explained']:.2f} of the variance, " if "explained" in fused else ""
+        facts["Fused vector"] = (
+            f"{fused['dimensions']} dimensions, {held}{fused['fuser']} of {', '.join(fused['modalities'])}"
+        )
     facts["Vetrina"] = version("vetrina")
     # Graded queries have no shoppers: they are all asked, whatever the protocol.
     if protocol and any(one.table.n_shoppers is not None for one in evaluation.comparisons):

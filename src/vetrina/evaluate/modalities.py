@@ -9,7 +9,6 @@ the order by likeness alone and not the ranker's, which has likeness among its f
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -19,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from vetrina.catalogue.tables import kind_of_fault
 from vetrina.core import EventKind, ItemList, Items, Requests
 from vetrina.engine import Engine, Replay
 from vetrina.evaluate.metrics import Scores, measure
@@ -333,8 +333,7 @@ def _quarantined(
         columns = _FILES.get(engine.encoders[name].modality if name in engine.encoders else "", ())
         if quarantine is not None and columns:
             reasons = quarantine.filter(pl.col("column").is_in(columns))["reason"].to_list()
-            # What follows is of one file: its size, or what a decoder said.
-            found[name] = dict(Counter(re.split(r"[(:;\d]", reason)[0].strip() for reason in reasons))
+            found[name] = dict(Counter(kind_of_fault(reason) for reason in reasons))
     return found
 
 

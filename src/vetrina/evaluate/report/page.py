@@ -32,7 +32,13 @@ View = dict[str, Any]
 
 
 def write_report(
-    path: Path, evaluation: Evaluation, title: str, *, simulated: bool, facts: Mapping[str, str] | None = None
+    path: Path,
+    evaluation: Evaluation,
+    title: str,
+    *,
+    simulated: bool,
+    facts: Mapping[str, str] | None = None,
+    set_aside: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Write what was measured as one HTML file that needs nothing else: no network, no script.
 
@@ -47,6 +53,8 @@ def write_report(
         Whether the shoppers are not real; said at the top.
     facts : mapping of str to str, optional
         What was measured, and when: shown below the title in this order.
+    set_aside : sequence of mapping, optional
+        What could not be used of the shop's files: file, column, reason, count.
 
     Raises
     ------
@@ -100,6 +108,7 @@ def write_report(
         modalities=_modalities(evaluation.modalities) if evaluation.modalities else None,
         training=_training(evaluation.training),
         notes=evaluation.notes,
+        set_aside=[{**one, "count": f"{one['count']:,}"} for one in set_aside],
         glossary=words.glossary(metric for table in every for metric in table.metrics),
     )
     try:
