@@ -2,6 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
+from modalities import by_both
+from vetrina.evaluate import bootstrap_difference
+
 pytestmark = pytest.mark.quality
+
+
+@pytest.mark.parametrize("encoders", [{}, {"colour": "colour"}], ids=["default", "colour"])
+def test_a_photo_and_a_word_find_more_of_what_is_asked_than_either(
+    real_data: Path, report: Callable[[str], None], encoders: dict[str, str]
+) -> None:
+    """Like this, but of another colour: among the top ten of fifty products that the index does not hold."""
+    shop = by_both.index(real_data / "fashion", 0, encoders)
+    assert len(shop.cases) == 50
+    right = {asked: by_both.found(shop, asked)["both"] for asked in by_both.ASKED}
+    together = right[by_both.ASKED[0]]
+    for asked in by_both.ASKED[1:]:
+        lead = bootstrap_difference(together, right[asked])
+        assert lead.low > 0, (asked, lead)
+    assert together.mean() >= 4.5
+    told = ", ".join(f"{asked} {values.mean():.2f}" for asked, values in right.items())
+    report(f"of the photo's kind and the word's colour among the top ten: {told}")

@@ -99,3 +99,12 @@ def test_every_route_has_examples_and_takes_them(api: httpx.Client, described: d
             shown, got = (shown[0], got[0]) if isinstance(got, list) else (shown, got)
             assert set(shown) <= set(got), path
             assert set(got) <= set(shown) | {"notes"}, path
+
+
+def test_search_is_described_as_json_and_as_a_form(described: dict[str, Any]) -> None:
+    content = described["paths"]["/v1/search"]["post"]["requestBody"]["content"]
+    assert set(content) == {"application/json", "multipart/form-data"}
+    form, body = content["multipart/form-data"]["schema"], resolved(described, content["application/json"]["schema"])
+    assert set(form["properties"]) == set(body["properties"]) >= {"text", "photo", "like", "filters"}
+    assert form["properties"]["photo"]["format"] == "binary"
+    assert body["properties"]["photo"]["contentEncoding"] == "base64"

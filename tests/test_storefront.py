@@ -285,6 +285,7 @@ def test_a_photo_is_searched_by_with_words_beside_it(
     assert alone != everything
     expect(cards(page).first).to_contain_text("Looks like your photo")
     expect(field.get_by_role("img", name="Like your photo")).to_be_visible()
+    expect(page.locator(".basis")).to_have_text("Ranked by likeness, and a little by what Ana did lately.")
     fits(page)
 
     box = page.get_by_role("searchbox")

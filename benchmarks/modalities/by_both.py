@@ -127,7 +127,7 @@ def found(shop: Index, asked: str) -> dict[str, npt.NDArray[np.float64]]:
     said = colour == np.array([one.colour for one in shop.cases])[lists.row]
 
     def count(right: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-        return np.bincount(lists.row, weights=right, minlength=len(shop.cases))
+        return np.bincount(lists.row, weights=right.astype(np.float64), minlength=len(shop.cases)).astype(np.float64)
 
     return {"both": count(like & said), "kind": count(like), "colour": count(said)}
 
@@ -138,13 +138,14 @@ def tables(data: Path, seeds: Sequence[int], quick: bool) -> Iterator[Printable]
         if (quick and encoders) or (needs and find_spec(needs) is None):
             continue
         outcomes: list[Outcome] = []
-        whose = []
+        whose: list[npt.NDArray[np.int64]] = []
+        examples: list[Example] = []
         for seed in seeds[:TRAINED_SEEDS] if needs else seeds:
             shop = index(data / "fashion", seed, encoders)
             outcomes.append({asked: found(shop, asked) for asked in ASKED})
             whose.append(np.array([one.row for one in shop.cases]))
-            if seed == seeds[0]:
-                example = shown(shop, data / "fashion", seed, name)
+            if not examples:
+                examples.append(shown(shop, data / "fashion", seed, name))
         yield over_seeds(
             f"Like this photo, but of another colour: {name}",
             outcomes,
@@ -155,7 +156,7 @@ def tables(data: Path, seeds: Sequence[int], quick: bool) -> Iterator[Printable]
                 f"Of the top {K}: both = of the photo's kind and of the word's colour; kind, colour = of one of them.",
             ),
         )
-        yield example
+        yield from examples
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,7 @@ class SearchRequest(_Asked):
 
     @model_validator(mode="after")
     def _asks(self) -> Self:
-        if not self.model_fields_set & {"text", "photo", "like"}:
+        if "text" not in self.model_fields_set and self.photo is None and self.like is None:
             raise ValueError("give text, a photo or an item that it is to be like")
         return self
 

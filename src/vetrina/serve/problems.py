@@ -130,7 +130,7 @@ def add_problem_handlers(app: FastAPI, shop: Shop) -> None:
     def http(request: Request, error: Exception) -> ProblemResponse:
         assert isinstance(error, HTTPException)
         detail = {
-            400: _unreadable(error.__cause__) if error.__cause__ else f"The form cannot be read: {error.detail}",
+            400: _unreadable(error.__cause__) if error.__cause__ else str(error.detail),
             404: f"There is nothing at {request.url.path}. The routes are listed at /openapi.json.",
             405: f"{request.url.path} does not answer {request.method}.",
         }.get(error.status_code, str(error.detail))

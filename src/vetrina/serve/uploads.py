@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 from fastapi import Request
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
 
 from vetrina.serve.bodies import SearchRequest
 from vetrina.serve.guard import MAX_BODY, is_form
@@ -55,17 +57,23 @@ def _json(body: bytes) -> Any:
 
 async def _form(request: Request) -> dict[str, Any]:
     """Fields of the form by name; the photo as bytes, the filters as JSON says them."""
+    most = {"max_files": 1, "max_fields": len(SearchRequest.model_fields), "max_part_size": MAX_BODY}
+    parser = MultiPartParser(request.headers, request.stream(), **most)
+    parser.spool_max_size = sys.maxsize  # a shopper's photo is not written to a disk, be it for a moment
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise HTTPException(400, f"The form cannot be read: {error.message}") from None
     fields: dict[str, Any] = {}
-    async with request.form(max_files=1, max_fields=len(SearchRequest.model_fields), max_part_size=MAX_BODY) as form:
-        for name, value in form.multi_items():
-            if name in fields:
-                raise _wrong(name, "is given twice", None)
-            if not isinstance(value, UploadFile):
-                fields[name] = value
-            elif name != "photo":
-                raise _wrong(name, "only the photo is a file", value.filename)
-            elif value.filename or value.size:  # a browser sends an empty one where nobody chose a file
-                fields[name] = await value.read()
+    for name, value in form.multi_items():
+        if name in fields:
+            raise _wrong(name, "is given twice", None)
+        if not isinstance(value, UploadFile):
+            fields[name] = value
+        elif name != "photo":
+            raise _wrong(name, "only the photo is a file", value.filename)
+        elif value.filename or value.size:  # a browser sends an empty one where nobody chose a file
+            fields[name] = await value.read()
     if "filters" in fields:
         try:
             fields["filters"] = json.loads(fields["filters"])

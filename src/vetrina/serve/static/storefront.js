@@ -229,6 +229,10 @@ function basis(side) {
     const shared = [...a].filter((item) => b.has(item)).length;
     return `${shared} of ${side.ranking.results.length} products are on both lists.`;
   }
+  if (state.shown) {
+    return side.ranking.personal
+      ? `Ranked by likeness, and a little by what ${side.shopper.stranger ? "you" : side.shopper.name} did lately.` : "Ranked by likeness.";
+  }
   if (!side.ranking.personal) return "Nothing is known of this shopper: the order is the same for every stranger.";
   const known = state.shop.simulated && side.shopper.summary && !side.shopper.stranger;
   return [known && el("span", { class: "further" }, `Simulated taste: ${side.shopper.summary}. `),
@@ -399,7 +403,7 @@ function show(shown) {
   state.shown = shown;
   $("shown").hidden = !shown;
   $("shown").replaceChildren(...(shown ? shownChip(shown, () => { show(null); $("query").focus(); }) : []));
-  $("query").placeholder = shown ? "Add words: red…" : "Search the shop";
+  $("query").placeholder = shown ? "Add words" : "Search the shop";
   if (shown) scrollTo({ top: 0, behavior: calm.matches ? "auto" : "smooth" });
   search($("query").value);
 }
