@@ -22,8 +22,8 @@ class Attention(LearnedFuser):
     """Gates are a softmax over the modalities that are there, of each one's scaled dot product with a learned query.
 
     With one query for all items, its product with the matrix of keys is one vector, and that is what
-    is learned. A modality is judged by its own vector alone, where gated fusion looks at all of them: fewer
-    numbers to learn, so better where shoppers are few.
+    is learned. A modality is judged by its own vector alone, where gated fusion looks at all of them: its
+    gates have fewer numbers to learn.
 
     Examples
     --------
