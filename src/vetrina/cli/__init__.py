@@ -20,6 +20,7 @@ import typer
 
 from vetrina.cli import asking, evaluating, making, tending
 from vetrina.cli.demo import demo
+from vetrina.cli.map import draw_map
 from vetrina.cli.recipe import rank
 from vetrina.cli.show import one_line
 
@@ -53,6 +54,7 @@ def _vetrina(
         typer.echo(context.get_help())
 
 
+app.command("map")(draw_map)
 for command in (
     demo,
     making.init,
