@@ -157,7 +157,7 @@ def test_words_that_name_nothing_are_zero() -> None:
 
 
 def test_a_value_that_the_dense_space_does_not_hold_is_not_named() -> None:
-    rows: list[Content] = [{"colour": f"c{n % 4}"} for n in range(80)] + [{"colour": "teal"}]
+    rows: list[Content] = [*({"colour": f"c{n % 4}"} for n in range(80)), {"colour": "teal"}]
     encoder = AttributesEncoder(dim=4).fit_contents(rows)
     assert encoder.transform_words(["c1"]).any()
     assert not encoder.transform_words(["teal"]).any()
