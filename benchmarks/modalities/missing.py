@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from modalities import Outcome, SeedTable, over_seeds
-from vetrina.catalogue.datasets import load
+from modalities import SeedTable, over_seeds
+from vetrina.catalogue.datasets import Dataset, load
 from vetrina.core import DAY, EventLog, ItemList, Items, Silent, Truth
 from vetrina.encode.base import unit_rows
 from vetrina.engine import Replay, ShopConfig, cut_of, requests_from_log
@@ -27,15 +28,18 @@ from vetrina.evaluate.metrics import measure
 from vetrina.simulate import SimulationConfig, simulate
 from vetrina.vectors import Attention, Concat, Fuser, Gated
 
-__all__ = ["KINDS", "MODALITIES", "losses", "tables"]
+__all__ = ["KINDS", "MODALITIES", "changes", "encoded_fashion", "joined", "losses", "tables"]
 
 Floats = npt.NDArray[np.float32]
+#: NDCG@10 of each request, by the modality that half of the products lack.
+Values = dict[str, npt.NDArray[np.float64]]
 
 #: What is asked, in the order in which requests are put side by side.
 KINDS = ("searches", "recommendations", "more like this")
 MODALITIES = ("text", "photo", "attributes")
 
 _FUSERS: dict[str, type[Fuser]] = {"gated": Gated, "attention": Attention, "concatenation": Concat}
+_CONFIG = ShopConfig.parse({"items": {"file": "products.csv", "item": "id"}}, "")
 _END = 1_700_000_000 // DAY * DAY
 _K = 10
 _NOTE = (
@@ -55,11 +59,10 @@ class _Asked(NamedTuple):
 
 
 def tables(data: Path, seeds: Sequence[int], quick: bool) -> Iterator[SeedTable]:
-    found = [losses(seed, 200 if quick else 1500) for seed in seeds]
+    dataset, encoded = encoded_fashion()
+    found = [losses(dataset, encoded, seed, 200 if quick else 1500) for seed in seeds]
     whose = [np.concatenate([shoppers[kind] for kind in KINDS]) for _, shoppers in found]
-    every: list[Outcome] = [
-        {name: _joined([kinds[kind] for kind in KINDS]) for name, kinds in by_fuser.items()} for by_fuser, _ in found
-    ]
+    every = [{name: joined(kinds) for name, kinds in by_fuser.items()} for by_fuser, _ in found]
     title = "Fashion, fusion with a modality missing"
     yield over_seeds(
         f"{title}: NDCG@10 by which modality half of the products lack",
@@ -71,7 +74,7 @@ def tables(data: Path, seeds: Sequence[int], quick: bool) -> Iterator[SeedTable]
     )
     yield over_seeds(
         f"{title}: change of NDCG@10 against all products complete, all requests",
-        [{name: _changes(values) for name, values in one.items()} for one in every],
+        [{name: changes(values) for name, values in one.items()} for one in every],
         whose,
         reference="gated",
         simulated=True,
@@ -80,45 +83,48 @@ def tables(data: Path, seeds: Sequence[int], quick: bool) -> Iterator[SeedTable]
     for kind in KINDS:
         yield over_seeds(
             f"{title}: change of NDCG@10 against all products complete, {kind}",
-            [{name: _changes(kinds[kind]) for name, kinds in one.items()} for one, _ in found],
+            [{name: changes(kinds[kind]) for name, kinds in one.items()} for one, _ in found],
             [shoppers[kind] for _, shoppers in found],
             reference="gated",
             simulated=True,
         )
 
 
+def encoded_fashion() -> tuple[Dataset, Encoded]:
+    """The fashion products by the default encoders, once for all seeds: the catalogue knows no shopper."""
+    dataset = load("fashion")
+    with tempfile.TemporaryDirectory() as media:
+        encoded = encode_items(Items(dataset.items), dataset.root, Path(media), _CONFIG, Silent())
+        vectors = {name: np.array(encoded.items.vectors[name]) for name in MODALITIES}
+    return dataset, replace(encoded, items=Items(dataset.items, vectors))
+
+
 def losses(
-    seed: int, most: int
-) -> tuple[dict[str, dict[str, dict[str, npt.NDArray[np.float64]]]], dict[str, npt.NDArray[np.int64]]]:
+    dataset: Dataset, encoded: Encoded, seed: int, most: int, fusers: Sequence[str] = tuple(_FUSERS)
+) -> tuple[dict[str, dict[str, Values]], dict[str, npt.NDArray[np.int64]]]:
     """NDCG@10 of each request by fuser, kind of request and modality that half of the products lack ("none").
 
     And the shopper of each request, by kind. ``most`` requests of each kind are asked, drawn by ``seed``.
     """
-    dataset = load("fashion")
     simulation = simulate(Items(dataset.items), dataset.root, SimulationConfig(seed=seed), _END, Silent())
-    config = ShopConfig.parse({"items": {"file": "products.csv", "item": "id"}}, "")
-    with tempfile.TemporaryDirectory() as media:
-        encoded = encode_items(simulation.items, dataset.root, Path(media), config, Silent())
-        content = {name: np.array(encoded.items.vectors[name]) for name in MODALITIES}
     log = EventLog.from_table(simulation.events, simulation.items)
-    cut = cut_of(log, config.build.test_days)
-    replay = requests_from_log(log, cut, int(log.time[-1]) + 1, window_size=config.rank.window)
+    cut = cut_of(log, _CONFIG.build.test_days)
+    replay = requests_from_log(log, cut, int(log.time[-1]) + 1, window_size=_CONFIG.rank.window)
     asked = _asked(replay, encoded, most, seed)
-    lacking = np.random.default_rng(seed).random(len(simulation.items)) < 0.5
-    found: dict[str, dict[str, dict[str, npt.NDArray[np.float64]]]] = {}
-    for name, kind in _FUSERS.items():
-        found[name] = {what: {} for what in KINDS}
+    lacking = np.random.default_rng(seed).random(len(encoded.items)) < 0.5
+    found: dict[str, dict[str, Values]] = {name: {what: {} for what in KINDS} for name in fusers}
+    for name in fusers:
         for missing in ("none", *MODALITIES):
             vectors = {
                 modality: np.where(lacking[:, None], np.float32(0), rows) if modality == missing else rows
-                for modality, rows in content.items()
+                for modality, rows in encoded.items.vectors.items()
             }
-            fuser = kind()
+            fuser = _FUSERS[name]()
             fuser.fit(vectors, fuser.pairs_of(log.before(cut)))
             fused = fuser.transform(vectors)
             for what, one in asked.items():
                 found[name][what][missing] = _ndcg(fuser, fused, one)
-    return found, {what: one.shopper + seed * 1_000_000 for what, one in asked.items()}
+    return found, {what: one.shopper.astype(np.int64) + seed * 1_000_000 for what, one in asked.items()}
 
 
 def _asked(replay: Replay, encoded: Encoded, most: int, seed: int) -> dict[str, _Asked]:
@@ -166,9 +172,11 @@ def _ndcg(fuser: Fuser, fused: Floats, asked: _Asked) -> npt.NDArray[np.float64]
     return measure(ItemList.from_lists(list(best)), asked.truth, _K, ["ndcg"]).values[f"ndcg@{_K}"]
 
 
-def _joined(kinds: Sequence[Mapping[str, npt.NDArray[np.float64]]]) -> dict[str, npt.NDArray[np.float64]]:
-    return {missing: np.concatenate([kind[missing] for kind in kinds]) for missing in kinds[0]}
+def joined(kinds: Mapping[str, Values]) -> Values:
+    """All kinds of requests one after the other."""
+    return {missing: np.concatenate([kinds[kind][missing] for kind in KINDS]) for missing in ("none", *MODALITIES)}
 
 
-def _changes(values: Mapping[str, npt.NDArray[np.float64]]) -> dict[str, npt.NDArray[np.float64]]:
-    return {missing: rows - values["none"] for missing, rows in values.items() if missing != "none"}
+def changes(values: Values) -> Values:
+    """Against what it is with all products complete."""
+    return {missing: values[missing] - values["none"] for missing in MODALITIES}
