@@ -4,10 +4,13 @@ from vetrina.encode.attributes import AttributesConfig, AttributesEncoder
 from vetrina.encode.audio import AudioConfig, AudioEncoder
 from vetrina.encode.base import Encoder
 from vetrina.encode.behaviour import Item2Vec, Item2VecConfig
+from vetrina.encode.clip import CatalogueClipConfig, CatalogueClipEncoder
 from vetrina.encode.colour import ColourConfig, ColourEncoder
 from vetrina.encode.photo import PhotoConfig, PhotoEncoder
+from vetrina.encode.pretrained import PretrainedConfig, PretrainedEncoder
 from vetrina.encode.rnn import RnnConfig, RnnEncoder
 from vetrina.encode.text import TfidfConfig, TfidfEncoder
+from vetrina.encode.transformer import TransformerConfig, TransformerEncoder
 from vetrina.encode.video import VideoConfig, VideoEncoder
 
 __all__ = [
@@ -15,6 +18,8 @@ __all__ = [
     "AttributesEncoder",
     "AudioConfig",
     "AudioEncoder",
+    "CatalogueClipConfig",
+    "CatalogueClipEncoder",
     "ColourConfig",
     "ColourEncoder",
     "Encoder",
@@ -22,10 +27,14 @@ __all__ = [
     "Item2VecConfig",
     "PhotoConfig",
     "PhotoEncoder",
+    "PretrainedConfig",
+    "PretrainedEncoder",
     "RnnConfig",
     "RnnEncoder",
     "TfidfConfig",
     "TfidfEncoder",
+    "TransformerConfig",
+    "TransformerEncoder",
     "VideoConfig",
     "VideoEncoder",
 ]

@@ -140,7 +140,7 @@ class PhotoEncoder(Encoder):
         return _pool(np.maximum(answers, 0, out=answers).reshape(n, high, wide, -1), 4, 3)
 
     @cached_property
-    def _nearness(self) -> Floats:
+    def nearness(self) -> Floats:
         """How near each of 32³ colours is to each colour of the palette (sums to 1)."""
         distance = np.linalg.norm(lab_of_codes()[:, None] - self.palette_, axis=-1)
         # Half the mean distance instead of the whole: colours nearer than that share the pixel, the others get none.
@@ -150,7 +150,7 @@ class PhotoEncoder(Encoder):
 
     def _colours(self, photos: Photos) -> tuple[Floats, Floats]:
         """The palette's answers, a convolution of one pixel, weighted by foreground: (by 3 x 3 cells, whole photo)."""
-        near = self._nearness
+        near = self.nearness
         n, high, wide = photos.shape[:3]
         code, product = foreground(photos)
         cell = (np.arange(high) * 3 // high)[:, None] * 3 + np.arange(wide) * 3 // wide
@@ -190,7 +190,7 @@ class PhotoEncoder(Encoder):
 
     def _learn_palette(self, photos: Photos, rng: np.random.Generator) -> None:
         """Centroids of the colours of products, in CIELAB."""
-        self.__dict__.pop("_nearness", None)
+        self.__dict__.pop("nearness", None)
         some = photos[rng.integers(0, len(photos), 400)]
         code, product = foreground(some)
         kept = code[rng.random(code.shape) < 0.05 * (product + 0.02)]
