@@ -96,18 +96,20 @@ class Network:
             raise SnapshotError(f"{path}: cannot be read ({error}). Build again, or roll back.") from error
 
 
-def import_torch(what: str) -> Any:
-    """The module torch, for training ``what``.
+def import_torch(what: str, device: str = "cpu") -> Any:
+    """The module torch, for training ``what`` on ``device``.
 
     Raises
     ------
     MissingExtra
-        When it is not installed.
+        When it is not installed, or finds no such device.
     """
     try:
         import torch
     except ImportError:
         raise MissingExtra(f"{what} needs torch: pip install 'vetrina[torch]'.") from None
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise MissingExtra(f"torch finds no {device} here: install torch for CUDA, or set device to cpu.")
     return torch
 
 

@@ -12,7 +12,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from hashlib import blake2b
 from itertools import chain
 from pathlib import Path
 from typing import Any, Self
@@ -25,7 +24,8 @@ from scipy import sparse
 from vetrina.core import Config, Items, Progress, register
 from vetrina.core.errors import SnapshotError
 from vetrina.core.text import analyse
-from vetrina.encode.base import Encoder, unit_rows
+from vetrina.encode.base import unit_rows
+from vetrina.encode.texts import TextEncoder
 
 __all__ = ["TfidfConfig", "TfidfEncoder"]
 
@@ -54,15 +54,13 @@ class TfidfConfig(Config):
 
 
 @register("encoder", "tfidf")
-class TfidfEncoder(Encoder):
+class TfidfEncoder(TextEncoder):
     """Sublinear TF-IDF of the words and of the title's character n-grams, joined, reduced by truncated SVD.
 
-    A content is text whose first line is the title; what follows is the rest
-    (category, brand, colour, description). A query is a title alone. Words are
-    those of :func:`vetrina.core.text.analyse`; n-grams lie within words, so that
-    a misspelt word still finds its neighbours, and are counted in the title
-    only, where they decide; of pairs of characters, as which the analyser reads scripts
-    without spaces, they are the single characters.
+    Words are those of :func:`vetrina.core.text.analyse`; n-grams lie within words,
+    so that a misspelt word still finds its neighbours, and are counted in the title
+    only, where they decide; of pairs of characters, as which the analyser reads
+    scripts without spaces, they are the single characters.
 
     Examples
     --------
@@ -75,17 +73,8 @@ class TfidfEncoder(Encoder):
     [[True, False], [False, True]]
     """
 
-    modality = "text"
     cost = "light: counts of words and one SVD, no training"
     config_type = TfidfConfig
-
-    def read(self, items: Items, root: Path) -> tuple[Sequence[str], list[str]]:
-        columns = [items.table[name].to_list() for name in ("title", "category", "brand", "colour", "description")]
-        contents = [
-            "\n".join([" ".join(title.split()), *rest]) if title or any(rest) else ""
-            for title, *rest in zip(*columns, strict=True)
-        ]
-        return contents, [blake2b(text.encode(), digest_size=16).hexdigest() if text else "" for text in contents]
 
     def fit(self, items: Items, contents: Sequence[Any], progress: Progress) -> Self:
         with progress.step("Learning from texts"):
@@ -137,9 +126,6 @@ class TfidfEncoder(Encoder):
         self.require_fitted("components_")
         matrix = self._weigh(self._count(_tokenise(contents)))
         return unit_rows(matrix @ self.components_)
-
-    def transform_words(self, texts: Sequence[str]) -> Floats:
-        return self.transform(texts)
 
     def save(self, folder: Path) -> None:
         super().save(folder)
