@@ -57,6 +57,8 @@ def test_the_report_is_part_of_the_snapshot(shop: Shop, tmp_path: Path) -> None:
         "How training went",
     ):
         assert said.casefold() in page.text.casefold()
+    fused = manifest["metrics"]["fused"]
+    assert f"{fused['dimensions']} dimensions, {fused['explained']:.2f} of the variance, concat of text" in page.text
     (table, *_) = manifest["metrics"]["evaluation"]["tables"]
     for row in table["rows"]:
         assert f"{row['values']['ndcg@10']['mean']:.3f}" in page.text
