@@ -238,8 +238,14 @@ def test_a_wrong_form_is_a_problem(
 
 
 def test_a_form_without_a_photo_is_a_search_by_words(api: httpx.Client) -> None:
+    by_words = order(post(api, "/v1/search", {"text": "dress"}))
     form = api.post("/v1/search", data={"text": "dress"}, files={"photo": ("", b"")})
-    assert order(form.json()) == order(post(api, "/v1/search", {"text": "dress"}))
+    assert order(form.json()) == by_words
+    # What a browser sends where nobody chose a file.
+    parts = ('name="text"\r\n\r\ndress', 'name="photo"; filename=""\r\nContent-Type: application/octet-stream\r\n\r\n')
+    body = "".join(f"--x\r\nContent-Disposition: form-data; {part}\r\n" for part in parts) + "--x--\r\n"
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    assert order(api.post("/v1/search", content=body.encode(), headers=headers).json()) == by_words
 
 
 def test_a_photo_of_many_pixels_is_read(api: httpx.Client) -> None:

@@ -29,7 +29,7 @@ Part = TypeVar("Part", Retriever, FeatureFamily)
 Asked = TypeVar("Asked", str, bytes)
 
 #: Weights of what makes an item like what is shown, and as the words beside it ask.
-_LIKENESS = {"like_fused": 1.0, "like_attributes": 0.3, "coverage": 1.0, "window_fused": 0.1}
+_LIKENESS = {"like_fused": 1.0, "like_attributes": 0.5, "coverage": 0.7, "window_fused": 0.1}
 
 # So many items that look like a query's photo say what it cannot.
 _NEIGHBOURS = 10

@@ -69,7 +69,8 @@ async def _form(request: Request) -> dict[str, Any]:
         if name in fields:
             raise _wrong(name, "is given twice", None)
         if not isinstance(value, UploadFile):
-            fields[name] = value
+            if value or name != "photo":
+                fields[name] = value
         elif name != "photo":
             raise _wrong(name, "only the photo is a file", value.filename)
         elif value.filename or value.size:  # a browser sends an empty one where nobody chose a file
