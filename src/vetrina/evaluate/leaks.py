@@ -344,8 +344,7 @@ def _encoders(encoded: Encoded, root: Path, config: ShopConfig) -> list[Finding]
     """Encoders make the same vectors where the shop's folder holds no events."""
     table = encoded.items.table
     rows = np.linspace(0, len(encoded.items) - 1, min(_ENCODED, len(encoded.items))).astype(np.int64)
-    photos = [str((root / name).resolve()) if name else "" for name in table["photo"].gather(rows)]
-    items = Items(table[rows].with_columns(pl.Series("photo", photos, dtype=pl.String)))
+    items = Items(_media_from_anywhere(table[rows], root))
     found = []
     with tempfile.TemporaryDirectory(prefix="vetrina-leaks-") as scratch:
         events = (root / config.events.file).resolve() if config.events is not None else None
@@ -364,6 +363,19 @@ def _encoders(encoded: Encoded, root: Path, config: ShopConfig) -> list[Finding]
                 words += ". An encoder may read the catalogue and its photos only"
             found.append(Finding("learns", name, bool(difference), words))
     return found
+
+
+def _media_from_anywhere(table: pl.DataFrame, root: Path) -> pl.DataFrame:
+    """The items with paths of photos, sound and video that hold wherever the shop's folder is thought to be."""
+
+    def whole(path: str) -> str:
+        return str((root / path).resolve()) if path else ""
+
+    one = [pl.Series(name, map(whole, table[name]), dtype=pl.String) for name in ("photo", "audio", "video")]
+    more = pl.Series(
+        "more_photos", [list(map(whole, paths)) for paths in table["more_photos"]], dtype=pl.List(pl.String)
+    )
+    return table.with_columns(*one, more)
 
 
 def _vectors(encoder: Any, items: Items, root: Path) -> Answers:
