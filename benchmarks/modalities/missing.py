@@ -124,7 +124,11 @@ def losses(
             fused = fuser.transform(vectors)
             for what, one in asked.items():
                 found[name][what][missing] = _ndcg(fuser, fused, one)
-    return found, {what: one.shopper.astype(np.int64) + seed * 1_000_000 for what, one in asked.items()}
+    # Shoppers of two seeds are not the same people.
+    return found, {
+        what: np.where(one.shopper < 0, -1, one.shopper.astype(np.int64) + seed * 1_000_000)
+        for what, one in asked.items()
+    }
 
 
 def _asked(replay: Replay, encoded: Encoded, most: int, seed: int) -> dict[str, _Asked]:
