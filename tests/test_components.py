@@ -49,6 +49,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "attention": {"dimensions": 12, "enough": 100, "steps": 60, "batch": 64},
     "random": {"dim": 16},
     "audio": {"bands": 12, "dim": 6},
+    "rnn": {"dim": 16, "hidden": 8, "vocabulary": 200, "buckets": 500, "epochs": 2},
     "video": {"frames": 2, "photo_options": _CONVNET},
     "convnet": _CONVNET,
 }

@@ -103,6 +103,7 @@ class RnnEncoder(TextEncoder):
     def fit_texts(self, texts: Sequence[str], progress: Progress) -> Self:
         """Learn from texts alone; see :meth:`fit`."""
         torch = import_torch("The encoder rnn", self.device)
+        _import_onnx()  # needed at the end alone, and told of at the beginning
         config, rng = self.config, np.random.default_rng(self.config.seed)
         some: Sequence[int] = range(len(texts))
         if len(texts) > config.fit_items:
@@ -130,7 +131,7 @@ class RnnEncoder(TextEncoder):
         from sklearn.utils.extmath import randomized_svd
 
         dim, buckets = self.config.dim, self.config.buckets
-        columns = [[self._words[term] for term in set(one.terms) if term in self._words] for one in products]
+        columns = [[self._words[term] for term in dict.fromkeys(one.terms) if term in self._words] for one in products]
         found = np.fromiter(chain.from_iterable(columns), np.int64)
         starts = np.concatenate([[0], np.cumsum([len(one) for one in columns], dtype=np.int64)])
         ones = np.ones(len(found), dtype=np.float32)
@@ -383,15 +384,20 @@ def _begin_with(torch: Any, embedding: Any, reader: Any, vectors: tuple[Floats, 
         reader.out.weight[:, -dim:] = torch.eye(dim)
 
 
+def _import_onnx() -> None:
+    try:
+        import onnx  # noqa: F401
+    except ImportError:
+        raise MissingExtra("Exporting a network needs onnx: pip install 'vetrina[torch]'.") from None
+
+
 def _as_onnx(reader: Any, config: RnnConfig) -> bytes:
     """The reader as an ONNX file, without the last scaling to unit length.
 
     Written node by node: torch's exporter unrolls a recurrent network to the length of its example.
     """
-    try:
-        from onnx import TensorProto, helper, numpy_helper
-    except ImportError:
-        raise MissingExtra("Exporting a network needs onnx: pip install 'vetrina[torch]'.") from None
+    from onnx import TensorProto, helper, numpy_helper
+
     weights: Mapping[str, npt.NDArray[Any]] = {name: one.detach().numpy() for name, one in reader.named_parameters()}
     # torch stacks the gates of a GRU as reset, update, new, and ONNX as update, reset, new;
     # those of an LSTM as in, forget, cell, out, and ONNX as in, out, forget, cell.

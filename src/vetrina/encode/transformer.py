@@ -203,7 +203,7 @@ def _hash_of(folder: Path) -> str:
     return hashlib.blake2b("\n".join(hashes).encode(), digest_size=16).hexdigest()
 
 
-@lru_cache(maxsize=2)  # what comes of it depends on the files alone, and a shop may use a model twice
+@lru_cache(maxsize=1)  # what comes of it depends on the files alone, and a shop may use a model twice
 def _exported(folder: Path, name: str, files: str) -> _Model:
     """The model in ``folder`` as ONNX, compared with what sentence-transformers itself answers."""
     torch = import_torch("Bringing in a model")
