@@ -47,26 +47,26 @@ _CHUNK = 64  # photos through the network at once
 class CatalogueClipConfig(Config):
     """Size of the networks, and how they learn."""
 
-    dim: int = Field(default=128, ge=2, description="Dimensions of the trained branch.")
+    dim: int = Field(default=128, ge=2, description="Dimensions of each of the two trained heads.")
     width: int = Field(default=48, ge=32, description="Photos are fitted into this frame, in pixels.")
     height: int = Field(default=64, ge=32)
-    channels: int = Field(default=16, ge=4, description="Of the first convolution; each block doubles them.")
+    channels: int = Field(default=24, ge=4, description="Of the first convolution; each block doubles them.")
     embedding: int = Field(default=256, ge=2, description="Length of a term's embedding while it is learned.")
     vocabulary: int = Field(default=50_000, ge=1, description="Words, pairs of words and character n-grams, at most.")
     trained_share: float = Field(
-        default=0.5, ge=0, le=1, description="Weight of the trained branch beside the closed-form one."
+        default=0.5, ge=0, le=1, description="Weight of the trained heads beside the closed-form branch."
     )
     epochs: int = Field(default=40, ge=0, description="How often every photo is learned from; 0: closed form alone.")
     batch: int = Field(default=125, ge=2, description="Photos at once, each other's wrong answers.")
     learning_rate: float = Field(default=3e-3, gt=0)
     weight_decay: float = Field(default=0.05, ge=0)
-    dropout: float = Field(default=0.2, ge=0, lt=1)
+    dropout: float = Field(default=0.3, ge=0, lt=1)
     word_dropout: float = Field(default=0.2, ge=0, lt=1, description="Share of a title's words left out at a time.")
     title_share: float = Field(default=0.5, ge=0, le=1, description="Share of texts that are the title alone.")
     softness: float = Field(
-        default=0.5, ge=0, le=1, description="How far a photo belongs to other products' like texts."
+        default=0.7, ge=0, le=1, description="How far a photo belongs to other products' like texts."
     )
-    attribute_weight: float = Field(default=2.0, ge=0, description="Of telling attributes by the photo, in the loss.")
+    attribute_weight: float = Field(default=3.5, ge=0, description="Of telling attributes by the photo, in the loss.")
     ridge: float = Field(default=2.0, gt=0, description="Regularisation of the words' map to the closed-form branch.")
     held_out: float = Field(default=0.0, ge=0, lt=1, description="Share of photos kept back to draw a recall curve.")
     fit_photos: int = Field(default=10_000, ge=1, description="Products learned from, drawn at random where more.")
@@ -80,9 +80,10 @@ class CatalogueClipEncoder(Encoder):
     A content is what :class:`vetrina.encode.PhotoEncoder` takes. Of words, those
     are read that the shop's texts have, and others by the letters they share.
 
-    torch trains; what serves is an ONNX file for photos and a sum of rows for
-    words. Learned: ``words_`` (n_terms, dim of the vectors), whose two parts are those of the
-    two branches; the image tower; the vocabulary.
+    torch trains; what serves is an ONNX file for photos and sums of rows for
+    words. Learned arrays: ``words_`` (n_terms, 2 · dim), trained with the
+    photos; ``mapped_`` (n_terms, dim of the vectors), by ridge regression to the
+    finished vectors of the photos. A text is the mean of both where both speak.
 
     Examples
     --------
@@ -105,7 +106,7 @@ class CatalogueClipEncoder(Encoder):
     modality = "photo"
     needs = "torch"
     cost = "minutes of training on a processor for 2,500 photos; a small network for each photo"
-    dimension = "128 + the closed-form branch's 112"
+    dimension = "2 × 128 + the closed-form branch's 112"
     config_type = CatalogueClipConfig
     _network: Network | None = None
 
@@ -114,7 +115,7 @@ class CatalogueClipEncoder(Encoder):
 
     def fit(self, items: Items, contents: Sequence[Any], progress: Progress) -> Self:
         torch = import_torch("The encoder catalogue-clip")
-        from vetrina.encode import clip_network as network
+        from vetrina.encode import clip_towers, clip_training
 
         rng = np.random.default_rng(self.config.seed)
         chosen = np.arange(len(contents))
@@ -131,32 +132,30 @@ class CatalogueClipEncoder(Encoder):
         threads = torch.get_num_threads()
         torch.set_num_threads(os.cpu_count() or 1)
         try:
-            with network.seeded(self.config.seed):
-                tower = network.ImageTower(fixed, photos, self.config, trains)
+            with clip_training.seeded(self.config.seed):
+                tower = clip_towers.ImageTower(fixed, photos, self.config, trains)
                 self.curves_ = {}
                 learned = np.zeros((views.n_terms, 0), dtype=np.float32)
                 if trains:
                     held_out = np.sort(rng.choice(told, int(len(told) * self.config.held_out), replace=False))
                     left_out = np.setdiff1d(np.arange(len(photos)), told)
-                    lesson = network.Lesson(photos, views, attribute_labels(products), held_out, left_out)
-                    learned, self.curves_ = network.train(tower, lesson, self.config, self.device, progress)
+                    lesson = clip_training.Lesson(photos, views, attribute_labels(products), held_out, left_out)
+                    learned, self.curves_ = clip_training.train(tower, lesson, self.config, self.device, progress)
                 with progress.step("Writing the photo network"):
-                    self._onnx = network.export_tower(tower, (self.config.width, self.config.height))
+                    self._onnx = clip_towers.export_tower(tower, (self.config.width, self.config.height))
         finally:
             torch.set_num_threads(threads)
         self._network = None
         with progress.step("Learning words in closed form"):
-            mapped = _ridge(views, fixed.transform(list(photos)), self.config.ridge)
-        self.words_ = np.concatenate([learned, mapped], axis=1)
-        self.parts_ = np.array([learned.shape[1], mapped.shape[1]], dtype=np.int64)
+            blank = np.full((1, self.config.height, self.config.width, 3), 255, dtype=np.uint8)
+            seen = self._encode(np.concatenate([photos, blank]))[:-1]
+            self.words_, self.mapped_ = learned, _ridge(views, seen, self.config.ridge)
         return self
 
     def transform(self, contents: Sequence[Any]) -> Floats:
         """Encode photos: float32 of shape (len(contents), dim), zero where unreadable."""
         self.require_fitted("words_")
-        if self._network is None:
-            self._network = Network(self._onnx, self.device)
-        return encode_photos(contents, self._encode, int(self.parts_.sum()), self._read)
+        return encode_photos(contents, self._encode, self.mapped_.shape[1], self._read)
 
     def transform_photos(self, photos: Sequence[bytes]) -> Floats:
         return self.transform(photos)
@@ -164,18 +163,21 @@ class CatalogueClipEncoder(Encoder):
     def transform_words(self, texts: Sequence[str]) -> Floats:
         """What words say, as vectors of photos: float32 of shape (len(texts), dim), zero where no word is known."""
         self.require_fitted("words_")
-        sums = self.vocabulary_.bags([analyse(text) for text in texts]) @ self.words_
-        return self._joined(sums)
-
-    def _joined(self, sums: Floats) -> Floats:
-        """Both parts at unit length, then weighed as the photos' are."""
-        learned, mapped = np.split(sums, [int(self.parts_[0])], axis=1)
-        share = self.config.trained_share if learned.shape[1] else 0.0
-        parts = [unit_rows(learned) * np.sqrt(share), unit_rows(mapped) * np.sqrt(1 - share)]
-        return unit_rows(np.concatenate(parts, axis=1))
+        bags = self.vocabulary_.bags([analyse(text) for text in texts])
+        head = self.words_.shape[1] // 2
+        mapped = np.split(bags @ self.mapped_, [head, 2 * head], axis=1)
+        trained = np.split(bags @ self.words_, 2, axis=1)
+        share = self.config.trained_share if head else 0.0
+        parts = [
+            *(unit_rows(unit_rows(one) + unit_rows(other)) for one, other in zip(trained, mapped[:2], strict=True)),
+            unit_rows(mapped[2]),
+        ]
+        weights = np.sqrt([share / 2, share / 2, 1 - share])
+        return unit_rows(np.concatenate([part * weight for part, weight in zip(parts, weights, strict=True)], axis=1))
 
     def _encode(self, photos: Photos) -> Floats:
-        assert self._network is not None
+        if self._network is None:
+            self._network = Network(self._onnx, self.device)
         parts = [
             self._network.run({"photos": photos[start : start + _CHUNK]})[0] for start in range(0, len(photos), _CHUNK)
         ]
