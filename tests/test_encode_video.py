@@ -17,7 +17,7 @@ from vetrina.catalogue.ingest import read_items
 from vetrina.catalogue.mapping import ItemMapping
 from vetrina.core import Items, Silent, component_class
 from vetrina.core.errors import DataError, MissingFile, NotFitted
-from vetrina.core.media import Frame, frames_of
+from vetrina.core.media import Frame, frames_of, read_sound
 from vetrina.core.photo import read_photo
 from vetrina.encode import PhotoEncoder, VideoEncoder
 
@@ -102,6 +102,34 @@ def test_a_damaged_clip_gives_what_can_be_read_of_it_or_nothing(folder: Path) ->
     vectors = encoder.fit(described(1), good, Silent()).transform(contents)
     assert np.isfinite(vectors).all()
     assert vectors[-1].any()
+
+
+@pytest.mark.parametrize("name", ["v.mp4", "a.m4a", "a.mp3", "a.flac", "a.wav"])
+def test_whatever_bytes_are_wrong_a_clip_is_read_or_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name == "v.mp4":
+        write_video(path, moving((200, 0, 0), "disc", n_frames=12))
+    else:
+        write_sound(path, sound("bell", [300.0], seconds=0.3))
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    said = []
+    for _ in range(40):
+        damaged = bytearray(whole)
+        for place in rng.integers(0, rng.choice([200, len(whole)]), rng.integers(1, 30)):
+            damaged[place] = rng.integers(256)
+        path.write_bytes(damaged[: rng.integers(1, len(whole))] if rng.random() < 0.2 else damaged)
+        try:
+            if name == "v.mp4":
+                assert max(Frame(str(path)).read().shape) <= 512
+            else:
+                samples = read_sound(path, 16_000, 1.0)
+                assert len(samples) <= 16_000
+                assert np.isfinite(samples).all()
+        except DataError as error:
+            said.append(str(error))
+    assert said
+    assert all(text.startswith(f"{name}: the ") for text in said)
 
 
 def test_bad_clips_go_to_quarantine_and_their_items_stay(folder: Path) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
-from vetrina.core.errors import DataError, MissingExtra, MissingFile
+from vetrina.core.errors import DataError, MissingExtra, MissingFile, VetrinaError
 
 if TYPE_CHECKING:
     import av.container
@@ -107,7 +107,7 @@ def read_sound(path: Path, rate: int, seconds: float) -> npt.NDArray[np.float32]
                     break
             else:
                 parts += [part.to_ndarray()[0] for part in resampler.resample(None)]
-        except av.FFmpegError:
+        except (av.FFmpegError, ValueError):  # the latter where a damaged frame is of another kind than those before
             if not count:
                 raise
     samples = np.concatenate([np.empty(0, dtype=np.float32), *parts])[:wanted]
@@ -216,6 +216,8 @@ def _opened(path: Path, kind: Kind) -> Iterator[av.container.InputContainer]:
             streams = container.streams.audio if kind == "audio" else container.streams.video
             if not streams:
                 raise DataError(f"{path.name}: the clip holds no {_OF[kind]}")
+            if streams[0].codec_context is None:
+                raise DataError(f"{path.name}: the clip's codec is not known")
             if kind == "video":
                 width, height = container.streams.video[0].width, container.streams.video[0].height
                 if width * height > _MAX_PIXELS:
@@ -228,6 +230,9 @@ def _opened(path: Path, kind: Kind) -> Iterator[av.container.InputContainer]:
         raise MissingFile(f"{path.name}: there is no such clip") from None
     except av.InvalidDataError:
         raise DataError(f"{path.name}: the file is damaged, or no sound or video at all") from None
-    except (av.FFmpegError, OSError, ValueError, EOFError, MemoryError) as error:
+    except VetrinaError:
+        raise
+    except Exception as error:
+        # On damaged files PyAV raises FFmpeg's errors, and now and then something else.
         reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{path.name}: the clip cannot be read ({reason})") from None
+        raise DataError(f"{path.name}: the clip cannot be read ({reason})") from error
