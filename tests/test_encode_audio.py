@@ -90,6 +90,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_sound(folder / "silent.wav", 0 * tone)
     write_video(folder / "mute.mp4", moving((200, 0, 0), "disc"))
     (folder / "empty.mp3").write_bytes(b"")
+    (folder / "folder.mp3").mkdir()
     (folder / "text.mp3").write_text("this is no sound " * 50)
     (folder / "list.m3u8").write_text(f"#EXTM3U\n#EXTINF:3,\n{folder / 'tone.wav'}\n#EXT-X-ENDLIST\n")
     damaged = bytearray((folder / "tone.mp3").read_bytes())
@@ -105,6 +106,7 @@ BAD = {
     "text.mp3": "no sound or video at all",
     "list.m3u8": "no sound or video at all",
     "cut.m4a": "no sound or video at all",
+    "folder.mp3": "the clip cannot be read (not a file)",
     "gone.mp3": "there is no such clip",
 }
 

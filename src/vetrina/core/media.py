@@ -5,6 +5,7 @@ PyAV decodes, which brings FFmpeg's libraries along (the extra ``media``).
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -208,7 +209,10 @@ def _opened(path: Path, kind: Kind) -> Iterator[av.container.InputContainer]:
             "Sound and video need PyAV, which is not installed. Install it with: pip install 'vetrina[media]'"
         ) from None
     try:
-        if path.stat().st_size == 0:
+        told = path.stat()
+        if not stat.S_ISREG(told.st_mode):
+            raise DataError(f"{path.name}: the clip cannot be read (not a file)")
+        if told.st_size == 0:
             raise DataError(f"{path.name}: the clip is empty (0 bytes)")
         options = {"format_whitelist": _CONTAINERS}
         # As an open file, so that no name is taken for an address.
