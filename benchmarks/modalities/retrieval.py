@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from modalities import SeedTable, over_seeds
-from vetrina.catalogue.datasets import load_fashion
+from vetrina.catalogue.datasets.fashion import load_fashion
 from vetrina.core import Items, Silent
 from vetrina.core.photo import read_photo
 from vetrina.core.text import analyse
@@ -66,7 +66,7 @@ def tables(data: Path, seeds: Sequence[int], quick: bool) -> Iterator[SeedTable]
     yield over_seeds("Training", [one["cost"] for one in measured], unit="encoders", notes=("Seconds.",))
 
 
-def _shop(data: Path, quick: bool) -> tuple[Items, Floats]:
+def _shop(data: Path, quick: bool) -> tuple[Items, npt.NDArray[np.uint8]]:
     """Every product with a readable photo, and the photos."""
     dataset = load_fashion(data / "fashion")
     table = dataset.items.filter(dataset.items["photo"] != "")
@@ -117,7 +117,7 @@ def measure(items: Items, photos: npt.NDArray[np.uint8], seed: int, options: Map
 def _recall(likeness: Floats) -> dict[str, npt.NDArray[np.float64]]:
     """Whether each title's photo, and each photo's title, is among the first: 0 or 1 for every product."""
     own = np.diagonal(likeness)
-    found = {}
+    found: dict[str, npt.NDArray[np.float64]] = {}
     for name, rows in (("title to photo", likeness), ("photo to title", likeness.T)):
         ahead = (rows > own[:, None]).sum(axis=1) + ((rows == own[:, None]).sum(axis=1) - 1) / 2
         found |= {f"{name} @{cut}": (ahead < cut).astype(np.float64) for cut in CUTS}

@@ -88,6 +88,7 @@ class CatalogueClipEncoder(Encoder):
     Examples
     --------
     >>> import polars as pl
+    >>> from vetrina.core import Silent
     >>> rng = np.random.default_rng(0)
     >>> photos = [np.full((64, 48, 3), 255, dtype=np.uint8) for _ in range(12)]
     >>> for row, photo in enumerate(photos):

@@ -65,7 +65,7 @@ class Vocabulary:
         Examples
         --------
         >>> words = Vocabulary.learn([["red", "shoe"], ["red", "hat"]], 100)
-        >>> words.bags([["red"], ["redd"], ["xyz"]]).getnnz(axis=1).tolist()
+        >>> (words.bags([["red"], ["redd"], ["xyz"]]).toarray() > 0).sum(axis=1).tolist()
         [6, 3, 0]
         """
         places: list[int] = []
