@@ -48,7 +48,7 @@ def test_a_list_is_the_union_of_what_the_sources_found_with_every_sources_score(
             for rank, item in enumerate(ids[row][ids[row] >= 0].tolist(), start=1):
                 places[row][item] += 1 / (60 + rank)
     wanted = [places[row][item] for row in range(3) for item in lists.list_of(row).tolist()]
-    np.testing.assert_allclose(lists.columns["rrf"], wanted, rtol=1e-5)
+    np.testing.assert_allclose(lists.columns["rrf"].astype(np.float64), wanted, rtol=1e-5)
     for name, source in sources.items():
         np.testing.assert_array_equal(lists.columns[name], source.score(requests(), lists))
 
@@ -65,7 +65,9 @@ def test_what_two_rankings_agree_on_comes_first() -> None:
     lists = reciprocal_rank([np.array([[0, 3, -1], [-1, -1, -1]]), np.array([[9, 3, 5], [2, -1, -1]])])
     assert lists.offsets.tolist() == [0, 4, 5]
     assert lists.item.tolist() == [0, 3, 5, 9, 2]
-    np.testing.assert_allclose(lists.columns["rrf"], [1 / 61, 2 / 62, 1 / 63, 1 / 61, 1 / 61], rtol=1e-6)
+    np.testing.assert_allclose(
+        lists.columns["rrf"].astype(np.float64), [1 / 61, 2 / 62, 1 / 63, 1 / 61, 1 / 61], rtol=1e-6
+    )
     assert lists.sorted_by("rrf", 2).item.tolist() == [3, 0, 2]
 
 

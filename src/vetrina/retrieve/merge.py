@@ -9,7 +9,7 @@ individual rank learning methods (SIGIR 2009).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -56,12 +56,12 @@ def merge(sources: Mapping[str, Retriever], requests: Requests, k: Mapping[str, 
     return lists
 
 
-def reciprocal_rank(rankings: Iterable[npt.NDArray[np.integer]]) -> ItemList:
+def reciprocal_rank(rankings: Collection[npt.NDArray[np.integer]]) -> ItemList:
     """The union of several rankings, in order of item, with column "rrf": the sum of 1/(60 + rank) over them.
 
     Parameters
     ----------
-    rankings : iterable of int arrays of shape (batch, k)
+    rankings : collection of int arrays of shape (batch, k)
         Items best first, padded with -1, of the same requests; one at least.
 
     Examples
@@ -70,13 +70,13 @@ def reciprocal_rank(rankings: Iterable[npt.NDArray[np.integer]]) -> ItemList:
     >>> reciprocal_rank([words, photos]).sorted_by("rrf").item.tolist()
     [7, 4, 2]
     """
+    batch = len(next(iter(rankings)))
     rows, items, places = [], [], []
     for ids in rankings:
         row, place = np.nonzero(ids >= 0)
         rows.append(row)
         items.append(ids[row, place])
         places.append(place)
-        batch = len(ids)
     row, item = np.concatenate(rows).astype(np.int64), np.concatenate(items).astype(np.int64)
     width = int(item.max(initial=0)) + 1
     pairs, pair = np.unique(row * width + item, return_inverse=True)
