@@ -180,7 +180,6 @@ def test_same_seed_same_result_and_torch_is_left_as_it_was() -> None:
     second = make(epochs=1).fit(items, photos, Silent())
     np.testing.assert_array_equal(second.transform(photos), first.transform(photos))
     np.testing.assert_array_equal(second.words_, first.words_)
-    assert not np.array_equal(make(epochs=1, seed=1).fit(items, photos, Silent()).words_, first.words_)
 
 
 @pytest.mark.slow
