@@ -1,0 +1,67 @@
+"""A shop whose networks are trained is searched, served and built again without what trained them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine_shop import ONE_THREAD, edit_products, make_shop, set_options
+
+# What is asked of the shop, in a process of its own; prints what was imported on the way.
+ASKING = """
+import sys
+from pathlib import Path
+
+from fastapi.testclient import TestClient
+
+from vetrina import Shop
+from vetrina.serve import create_app
+
+shop = Shop.open(sys.argv[1])
+if sys.argv[2] == "build":
+    counts = shop.build()["metrics"]["encoding"]
+    assert counts["text"]["encoded"] == 1, counts
+    assert all(count["learned"] == 0 for count in counts.values()), counts
+photo = (Path(sys.argv[1]).parent / "photos" / "p03.jpg").read_bytes()
+assert shop.search("black shoes").results
+assert shop.search(photo=photo).results
+assert shop.search("red", photo=photo).results
+assert shop.similar("p03").results
+with TestClient(create_app(shop), base_url="http://127.0.0.1") as client:
+    assert client.post("/v1/search", json={"text": "black shoes"}).json()["results"]
+    assert client.post("/v1/search", files={"photo": ("p03.jpg", photo)}).json()["results"]
+networks = [one.name for one in shop.engine.encoders.values()]
+assert {"rnn", "catalogue-clip"} <= set(networks), networks
+assert "onnxruntime" in sys.modules
+for name in ("torch", "onnx", "onnxscript", "transformers", "sentence_transformers"):
+    if name in sys.modules:
+        print(name)
+"""
+
+
+@pytest.mark.slow
+def test_torch_is_not_imported_once_the_networks_are_trained(tmp_path: Path) -> None:
+    shop = make_shop(tmp_path, events=False)
+    shop = set_options(
+        shop.root,
+        {
+            'encoder = "tfidf"\n[encode.text.options]\n# dim = 128': 'encoder = "rnn"\n[encode.text.options]\n'
+            "epochs = 1\nhidden = 4\nvocabulary = 50\nbuckets = 50\ndim = 8",
+            'encoder = "convnet"': 'encoder = "catalogue-clip"',
+            "[encode.photo.options]\n# dim = 64": "[encode.photo.options]\nepochs = 1\nchannels = 4\ndim = 8",
+        },
+    )
+    text = (shop.root / "shop.toml").read_text(encoding="utf-8")
+    # What is left of the two encoders that stood there are comments.
+    assert text.count("\ndim = 8") == 2
+    shop.build()
+    assert "torch" in sys.modules  # it did train them
+    edit_products(shop, {"p00": {"name": "Gilded lantern"}})
+    for what in ("ask", "build"):
+        command = [sys.executable, "-c", ASKING, str(shop.root), what]
+        done = subprocess.run(command, env=ONE_THREAD, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == ""
