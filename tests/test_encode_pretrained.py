@@ -294,6 +294,26 @@ def test_the_contract(tmp_path: Path) -> None:
     check_encoder(lambda: PretrainedEncoder(model=str(tmp_path / "tiny.onnx")))
 
 
+def test_what_timm_writes_says_how_photos_are_wanted(tmp_path: Path) -> None:
+    """timm's numbers: the shorter side to floor(size / crop_pct), the middle cut out, then mean and deviation."""
+    told = {
+        "input_size": [3, 28, 28],
+        "crop_pct": 0.875,
+        "interpolation": "bicubic",
+        "mean": [0.5] * 3,
+        "std": [0.25] * 3,
+    }
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": "vgg11", "pretrained_cfg": told}))
+    preparation = read_preparation(tmp_path / "config.json")
+    assert (preparation.edge, preparation.crop, preparation.resample) == (32, (28, 28), Image.Resampling.BICUBIC)
+    white = preparation.normalise(np.full((1, 28, 28, 3), 255, dtype=np.uint8))
+    assert white.shape == (1, 3, 28, 28)
+    np.testing.assert_allclose(white, 2, atol=1e-6)
+    squashed = {"pretrained_cfg": {**told, "crop_mode": "squash", "crop_pct": 1.0}}
+    (tmp_path / "config.json").write_text(json.dumps(squashed))
+    assert read_preparation(tmp_path / "config.json").resize == (28, 28)
+
+
 # What cannot be brought in
 
 

@@ -71,7 +71,7 @@ class Preparation(Config):
 
 
 def read_preparation(path: Path) -> Preparation:
-    """Read a model's ``preprocessor_config.json``, or the small file that stands beside an ONNX file.
+    """Read a model's ``preprocessor_config.json``, timm's ``config.json``, or what stands beside an ONNX file.
 
     The small one has the keys of :class:`Preparation`, or ``size`` (a number, or
     height and width) with ``crop`` (the share of the scaled photo's shorter side that is
@@ -93,7 +93,10 @@ def read_preparation(path: Path) -> Preparation:
             f"{path}: expected an object that says how the network wants its photos. Got a {type(told).__name__}."
         )
     told = told.get("image_processor", told)
-    options = _of_transformers(told, path) if "image_mean" in told or "do_resize" in told else _of_ours(told)
+    if "pretrained_cfg" in told:
+        options = _of_timm(told["pretrained_cfg"])
+    else:
+        options = _of_transformers(told, path) if "image_mean" in told or "do_resize" in told else _of_ours(told)
     try:
         return Preparation.parse(options, str(path))
     except ConfigError as error:
@@ -135,6 +138,21 @@ def _of_transformers(told: Mapping[str, Any], path: Path) -> dict[str, Any]:
     crop = _size(told.get("crop_size"))
     options["crop"] = (crop[1] or (crop[0], crop[0])) if cropped else size or (edge, edge)
     return options
+
+
+def _of_timm(told: Mapping[str, Any]) -> dict[str, Any]:
+    """What timm writes into config.json: the shorter side is scaled to size / crop_pct and the middle cut out."""
+    _, high, wide = told.get("test_input_size") or told["input_size"]
+    share = told.get("test_crop_pct") or told.get("crop_pct") or 0.875
+    options = {
+        "crop": (high, wide),
+        "resample": _FILTERS.get(told.get("interpolation", "bicubic"), 3),
+        "mean": told["mean"],
+        "std": told["std"],
+    }
+    if told.get("crop_mode") == "squash":
+        return options | {"resize": (int(high / share), int(wide / share))}
+    return options | {"edge": int(min(high, wide) / share)}
 
 
 def _three(value: Any) -> Any:

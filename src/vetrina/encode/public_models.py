@@ -167,11 +167,12 @@ def fetched(model: str, revision: str) -> Path:
 def _of_transformers(folder: Path, model: str) -> PublicModel:
     import_torch("Bringing in a model")
     network, missing = _loaded(folder, model)
-    preparation = next(
-        (read_preparation(folder / name) for name in PREPARATION_FILES if (folder / name).is_file()), None
-    )
-    if preparation is None:
+    files = [folder / name for name in PREPARATION_FILES if (folder / name).is_file()]
+    if not files and '"pretrained_cfg"' in (folder / "config.json").read_text(encoding="utf-8"):
+        files = [folder / "config.json"]  # timm's, which transformers reads where timm is installed
+    if not files:
         raise MissingFile(f"{model}: it has no {PREPARATION_FILES[0]}, which says how it wants its photos.")
+    preparation = read_preparation(files[0])
     return PublicModel(
         _exported_photos(network, missing, preparation), "", preparation, read_licence(folder), _text(network, folder)
     )
