@@ -247,9 +247,9 @@ def _add(sums: Ints, fewer: Ints) -> Ints:
 
 def _stacked(blocks: Sequence[sparse.csr_array]) -> sparse.csr_array:
     """Blocks one below the other, each as wide as the last."""
-    for block in blocks:
-        block.resize((block.shape[0], blocks[-1].shape[1]))
-    return sparse.csr_array(sparse.vstack(blocks, format="csr"))
+    width = blocks[-1].shape[1]
+    wide = [sparse.csr_array((one.data, one.indices, one.indptr), shape=(one.shape[0], width)) for one in blocks]
+    return sparse.csr_array(sparse.vstack(wide, format="csr"))
 
 
 def _at(names: Sequence[str], places: Ints) -> list[str]:
