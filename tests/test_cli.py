@@ -384,7 +384,7 @@ def test_encoders_are_listed_with_what_they_take(vetrina: Vetrina) -> None:
     assert rows["tfidf"] | {"modality": "text", "dimension": "128", "needs": ""} == rows["tfidf"]
     assert all(row["modality"] and row["dimension"] and row["cost"] for row in rows.values())
     header = vetrina("components", "encoder").out.splitlines()[0].split()
-    assert header == "kind name licence modality dimension needs cost what it does".split()
+    assert header == ["kind", "name", "licence", "modality", "dimension", "needs", "cost", "what", "it", "does"]
 
 
 def test_a_shop_is_served_until_it_is_interrupted(built: Path) -> None:
