@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -22,7 +23,7 @@ from vetrina.core import Config, Items, Progress, register
 from vetrina.core.errors import ConfigError, DataError, MissingExtra, SnapshotError
 from vetrina.core.file_hash import file_hash
 from vetrina.encode.base import Encoder, unit_rows
-from vetrina.encode.onnx import Network
+from vetrina.encode.onnx import Network, found_again, in_int8
 from vetrina.encode.photos import encode_photos, photo_contents
 from vetrina.encode.preparation import Preparation
 from vetrina.encode.public_models import PublicModel, TextPart, bring_in, files_of, find_model
@@ -33,6 +34,7 @@ Floats = npt.NDArray[np.float32]
 Photos = npt.NDArray[np.uint8]
 
 _BATCH = 16  # photos in the network at once
+_TRIED = 200  # products on which 8 bits are tried
 
 
 class PretrainedConfig(Config):
@@ -43,6 +45,7 @@ class PretrainedConfig(Config):
         description="A folder that transformers can read, seen from the shop's; an ONNX file; or a name on the hub.",
     )
     revision: str = Field(default="", description="Of a model on the hub: a branch, tag or commit.")
+    int8: bool = Field(default=True, description="Matrices in 8 bits, where that loses under 1% of recall.")
 
 
 @register("encoder", "pretrained", licence="the model's own")
@@ -93,7 +96,40 @@ class PretrainedEncoder(Encoder):
             model = bring_in(name, self.config.revision, self._root)
         self._take(model)
         progress.note(f"{name}: licence {model.licence or 'unknown; the model has no card that says'}")
+        if self.config.int8:
+            with progress.step(f"Trying {name} in 8 bits"):
+                told = self._shrink(items, contents)
+            for part in told:
+                progress.note(f"{name}: {part}")
         return self
+
+    def _shrink(self, items: Items, contents: Sequence[Any]) -> list[str]:
+        """Take the networks in 8 bits that find photos by their mirror images, and by words, as they did as floats."""
+        some = [row for row, content in enumerate(contents) if content][:_TRIED]
+        photos = [contents[row] for row in some]
+        titles = items.table["title"].gather(some).to_list() if "title" in items.table.columns else []
+
+        def mirrored(network: Network) -> float:
+            self._photos = network
+            seen = encode_photos(
+                photos, lambda part: self._encode(part[:, :, ::-1]), self.dim, self.model_.preparation.read
+            )
+            return found_again(seen, self.transform(photos))
+
+        def named(network: Network) -> float:
+            self._words = network
+            said = self.transform_words(titles)
+            return 0.0 if said is None else found_again(said, self.transform(photos))
+
+        smaller, told = in_int8(self.model_.network, mirrored, self.device)
+        self._take(replace(self.model_, network=smaller))
+        notes = [f"photos: {told}"] if told else []
+        text = self.model_.text
+        if text is not None:
+            words, told = in_int8(text.network, named, self.device)
+            self._take(replace(self.model_, text=replace(text, network=words)))
+            notes += [f"words: {told}"] if told else []
+        return notes
 
     def transform(self, contents: Sequence[Any]) -> Floats:
         """Encode photos: float32 of shape (len(contents), dim), zero where unreadable."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -22,7 +22,7 @@ from vetrina.core import Config, Items, Progress, register
 from vetrina.core.errors import ConfigError, DataError, MissingExtra, SnapshotError
 from vetrina.core.file_hash import file_hash
 from vetrina.encode.base import unit_rows
-from vetrina.encode.onnx import Network, export_network, import_torch
+from vetrina.encode.onnx import Network, export_network, found_again, import_torch, in_int8
 from vetrina.encode.public_models import fetched, find_model, quiet, read_licence
 from vetrina.encode.texts import TextEncoder
 
@@ -32,6 +32,7 @@ Floats = npt.NDArray[np.float32]
 
 _BATCH = 32  # texts in the network at once
 _LONGEST = 512  # tokens, of a model that names no limit
+_TRIED = 500  # products on which 8 bits are tried
 _PROBE = ("red dress", "a long red dress of linen with sleeves")
 
 
@@ -43,6 +44,7 @@ class TransformerConfig(Config):
         description="A folder that sentence-transformers can read, seen from the shop's; or a name on the hub.",
     )
     revision: str = Field(default="", description="Of a model on the hub: a branch, tag or commit.")
+    int8: bool = Field(default=True, description="Matrices in 8 bits, where that loses under 1% of recall.")
 
 
 @register("encoder", "transformer", licence="the model's own")
@@ -87,7 +89,19 @@ class TransformerEncoder(TextEncoder):
             folder = find_model(name, self._root) or fetched(name, self.config.revision)
             self._take(_exported(folder, name, _hash_of(folder)))
         progress.note(f"{name}: licence {self.licence_ or 'unknown; the model has no card that says'}")
+        if self.config.int8:
+            with progress.step(f"Trying {name} in 8 bits"):
+                network, told = in_int8(self.model_.network, lambda one: self._recall(one, contents), self.device)
+            self._take(replace(self.model_, network=network))
+            if told:
+                progress.note(f"{name}: {told}")
         return self
+
+    def _recall(self, network: Network, contents: Sequence[str]) -> float:
+        """Share of titles that find their own product among others, by ``network``."""
+        self._network = network
+        texts = [text for text in dict.fromkeys(contents) if text][:_TRIED]
+        return found_again(self.transform_words([text.partition("\n")[0] for text in texts]), self.transform(texts))
 
     def transform(self, contents: Sequence[str]) -> Floats:
         """Encode texts of items: float32 of shape (len(contents), dim), zero for an empty one."""

@@ -76,7 +76,7 @@ def reading_says_what_is_encoded(case: EncoderCase) -> None:
 
 
 def it_says_what_it_takes(case: EncoderCase) -> None:
-    """Modality, dimension and cost are said, and what it needs is an extra's name: ``vetrina components`` lists them."""
+    """Modality, dimension and cost are said, and the extra that it needs: ``vetrina components`` lists them."""
     component = case.make()
     facts = type(component).facts()
     unsaid = [name for name in ("modality", "dimension", "cost") if not facts[name].strip()]
