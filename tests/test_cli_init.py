@@ -152,7 +152,7 @@ def test_any_shop_is_read_back_as_it_was_written(data: st.DataObject) -> None:
             "encode": data.draw(
                 st.dictionaries(_modalities, st.just({"encoder": "tfidf", "options": {"dim": 7}}), max_size=2)
             ),
-            "fuse": {"weights": data.draw(st.dictionaries(text, st.floats(allow_nan=False, allow_infinity=False)))},
+            "fuse": {"weights": data.draw(st.dictionaries(text, st.floats(min_value=0, allow_infinity=False)))},
             "retrieve": data.draw(st.sampled_from([{"history": {}}, {"popular": {"options": {"days": 3.0}}}])),
             "rank": {"options": {"trees": 3}, "features": ["words"], "gains": data.draw(_gains)},
             "policy": {"no_duplicates": data.draw(st.lists(text))},

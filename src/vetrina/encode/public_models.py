@@ -213,7 +213,7 @@ def _exported_photos(network: Any, missing: set[str], preparation: Preparation) 
     # A pooling layer whose weights did not come with the model is noise.
     pooled = not any("pool" in name for name in missing)
 
-    class Photos(torch.nn.Module):  # type: ignore[name-defined, misc]
+    class Photos(torch.nn.Module):  # type: ignore[name-defined, misc]  # torch is imported in here, so it is Any
         def __init__(self) -> None:
             super().__init__()
             self.network = network
@@ -250,7 +250,7 @@ def _text(network: Any, folder: Path) -> TextPart | None:
     length = int(network.config.text_config.max_position_embeddings)
     masked = "attention_mask" in tokenizer.model_input_names
 
-    class Words(torch.nn.Module):  # type: ignore[name-defined, misc]
+    class Words(torch.nn.Module):  # type: ignore[name-defined, misc]  # torch is imported in here, so it is Any
         def __init__(self) -> None:
             super().__init__()
             self.network = network

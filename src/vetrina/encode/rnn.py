@@ -341,7 +341,7 @@ def _padded(rows: Sequence[Sequence[int]]) -> tuple[Ints, Floats]:
 def _modules(torch: Any, config: RnnConfig, n_words: int) -> tuple[Any, Any]:
     """(embedding, reader): untrained torch modules."""
 
-    class Embedding(torch.nn.Module):  # type: ignore[misc]
+    class Embedding(torch.nn.Module):  # type: ignore[misc]  # as torch comes in as an argument, it is Any
         """A word's own embedding plus the mean of its n-grams'; word 0 is any that is not known."""
 
         def __init__(self) -> None:
@@ -352,7 +352,7 @@ def _modules(torch: Any, config: RnnConfig, n_words: int) -> tuple[Any, Any]:
         def forward(self, words: torch.Tensor, grams: torch.Tensor, starts: torch.Tensor) -> torch.Tensor:
             return self.words(words) + self.grams(grams, starts)
 
-    class Reader(torch.nn.Module):  # type: ignore[misc]
+    class Reader(torch.nn.Module):  # type: ignore[misc]  # as torch comes in as an argument, it is Any
         """Embeddings of a text's words (batch, length, dim) and where there are any (batch, length): (batch, dim)."""
 
         def __init__(self) -> None:

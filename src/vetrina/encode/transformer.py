@@ -232,7 +232,7 @@ def _exported(folder: Path, name: str, files: str) -> _Model:
         tokenizer = model.tokenizer
         padding = tokenizer.pad_token_id or 0
 
-        class Texts(torch.nn.Module):  # type: ignore[name-defined, misc]
+        class Texts(torch.nn.Module):  # type: ignore[name-defined, misc]  # torch is imported in here, so it is Any
             def __init__(self) -> None:
                 super().__init__()
                 self.model = model
