@@ -20,13 +20,13 @@ import numpy.typing as npt
 from pydantic import Field
 
 from vetrina.core import Config, Items, Progress, register
-from vetrina.core.errors import ConfigError, DataError, MissingExtra, SnapshotError
+from vetrina.core.errors import ConfigError, DataError, SnapshotError
 from vetrina.core.file_hash import file_hash
 from vetrina.encode.base import Encoder, unit_rows
 from vetrina.encode.onnx import Network, found_again, in_int8
 from vetrina.encode.photos import encode_photos, photo_contents
 from vetrina.encode.preparation import Preparation
-from vetrina.encode.public_models import PublicModel, TextPart, bring_in, files_of, find_model
+from vetrina.encode.public_models import PublicModel, TextPart, bring_in, files_of, find_model, open_tokenizer
 
 __all__ = ["PretrainedConfig", "PretrainedEncoder"]
 
@@ -219,16 +219,9 @@ class PretrainedEncoder(Encoder):
 
     @cached_property
     def _tokenizer(self) -> Any:
-        try:
-            from tokenizers import Tokenizer
-        except ImportError:
-            raise MissingExtra("Reading words needs tokenizers: pip install 'vetrina[neural]'.") from None
         part = self.model_.text
         assert part is not None
-        tokenizer = Tokenizer.from_str(part.tokenizer)
-        tokenizer.enable_truncation(part.length)
-        tokenizer.enable_padding(length=part.length, pad_id=part.pad, pad_token=tokenizer.id_to_token(part.pad) or "")
-        return tokenizer
+        return open_tokenizer(part.tokenizer, part.length, part.pad, length=part.length)
 
     def save(self, folder: Path) -> None:
         self.require_fitted("model_")

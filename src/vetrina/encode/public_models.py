@@ -21,7 +21,17 @@ from vetrina.core.errors import DataError, MissingExtra, MissingFile
 from vetrina.encode.onnx import export_network, import_torch
 from vetrina.encode.preparation import PREPARATION_FILES, Preparation, read_preparation
 
-__all__ = ["PublicModel", "TextPart", "bring_in", "fetched", "files_of", "find_model", "quiet", "read_licence"]
+__all__ = [
+    "PublicModel",
+    "TextPart",
+    "bring_in",
+    "fetched",
+    "files_of",
+    "find_model",
+    "open_tokenizer",
+    "quiet",
+    "read_licence",
+]
 
 # What is fetched of a model: weights as safetensors alone, for the others can hold code.
 _WANTED = ("*.json", "*.txt", "*.model", "README.md", "model*.safetensors", "*/model.safetensors")
@@ -72,6 +82,34 @@ class PublicModel:
     preparation: Preparation
     licence: str
     text: TextPart | None = None
+
+
+def open_tokenizer(text: str, longest: int, pad: int, **padding: str | int) -> Any:
+    """What cuts queries for a model, from the text of its ``tokenizer.json``.
+
+    Parameters
+    ----------
+    text : str
+    longest : int
+        Tokens, at most; what follows is cut.
+    pad : int
+        The token that shorter texts are filled up with.
+    **padding
+        Up to which ``length`` (that of the longest text when left out), and from which ``direction``.
+
+    Raises
+    ------
+    MissingExtra
+        When the package tokenizers is not installed.
+    """
+    try:
+        from tokenizers import Tokenizer
+    except ImportError:
+        raise MissingExtra("Reading words needs tokenizers: pip install 'vetrina[neural]'.") from None
+    tokenizer = Tokenizer.from_str(text)
+    tokenizer.enable_truncation(longest)
+    tokenizer.enable_padding(pad_id=pad, pad_token=tokenizer.id_to_token(pad) or "", **padding)
+    return tokenizer
 
 
 def find_model(model: str, root: Path) -> Path | None:

@@ -23,7 +23,7 @@ from vetrina.core.errors import ConfigError, DataError, MissingExtra, SnapshotEr
 from vetrina.core.file_hash import file_hash
 from vetrina.encode.base import unit_rows
 from vetrina.encode.onnx import Network, export_network, found_again, import_torch, in_int8
-from vetrina.encode.public_models import fetched, find_model, quiet, read_licence
+from vetrina.encode.public_models import fetched, find_model, open_tokenizer, quiet, read_licence
 from vetrina.encode.texts import TextEncoder
 
 __all__ = ["TransformerConfig", "TransformerEncoder"]
@@ -143,17 +143,8 @@ class TransformerEncoder(TextEncoder):
 
     @cached_property
     def _tokenizer(self) -> Any:
-        try:
-            from tokenizers import Tokenizer
-        except ImportError:
-            raise MissingExtra("Reading words needs tokenizers: pip install 'vetrina[neural]'.") from None
         model = self.model_
-        tokenizer = Tokenizer.from_str(model.tokenizer)
-        tokenizer.enable_truncation(model.length)
-        tokenizer.enable_padding(
-            direction=model.pad_on, pad_id=model.pad, pad_token=tokenizer.id_to_token(model.pad) or ""
-        )
-        return tokenizer
+        return open_tokenizer(model.tokenizer, model.length, model.pad, direction=model.pad_on)
 
     def save(self, folder: Path) -> None:
         self.require_fitted("model_")
