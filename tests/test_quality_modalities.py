@@ -55,10 +55,12 @@ def test_words_find_photos_better_than_colours_and_a_linear_map(real_data: Path,
     """Held-out titles and photos of two seeds. Over five the benchmark tells of every column on its own."""
     found = list(retrieval.tables(real_data, (0, 1), quick=False))
     report("\n".join(table.text() for table in found))
-    for row in found[0].rows[1:]:
-        assert row.lead is not None
-        assert all(lead.mean > 0 for lead in row.lead.values()), row.system
-        sure = [metric for metric, lead in row.lead.items() if lead.low > 0]
-        assert len(sure) >= (6 if row.system == retrieval.COLOUR else 4), (row.system, sure)
+    # Of six columns surely ahead in as many; beside our own encoder in closed form, in some.
+    for system, least in ((retrieval.COLOUR, 6), (retrieval.LINEAR, 5), (retrieval.CLOSED_FORM, 2)):
+        (lead,) = [row.lead for row in found[0].rows if row.system == system]
+        assert lead is not None
+        assert all(one.mean > 0 for one in lead.values()) or system == retrieval.CLOSED_FORM, system
+        sure = [metric for metric, one in lead.items() if one.low > 0]
+        assert len(sure) >= least, (system, sure)
     kinds = {row.system: row.values["articleType"].mean for row in found[1].rows}
     assert kinds[retrieval.CLIP] > kinds[retrieval.COLOUR] + 0.15
