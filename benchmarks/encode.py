@@ -182,12 +182,18 @@ def photos(folder: Path, repeats: int, device: str) -> None:
     networks = {"MobileNetV1": (MOBILENET, 224), "the same at 128": (MOBILENET, 128), "a trivial one": ([(32, 4)], 128)}
     for told, (blocks, side) in networks.items():
         BenchEncoder.model, BenchEncoder.side = network(blocks, side), side
-        bare = Network(BenchEncoder.model, device)
+        import onnxruntime
+
+        names = onnxruntime.get_available_providers()
+        chosen = [name for name in names if name.startswith(device.partition(":")[0].upper())]
+        bare = onnxruntime.InferenceSession(
+            BenchEncoder.model, providers=list(dict.fromkeys([*chosen, "CPUExecutionProvider"]))
+        )
         pixels = np.stack([read_photo(small / name, (side, side)) for name in items.table["photo"]])
 
-        def alone(bare: Network = bare, pixels: npt.NDArray[np.uint8] = pixels) -> None:
+        def alone(bare: Any = bare, pixels: npt.NDArray[np.uint8] = pixels) -> None:
             for start in range(0, len(pixels), CHUNK):
-                bare.run({"photos": pixels[start : start + CHUNK]})
+                bare.run(None, {"photos": pixels[start : start + CHUNK]})
 
         for size, root in (("60 x 80", small), ("600 x 800", large)):
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -52,9 +51,9 @@ class Network:
             raise MissingExtra("Running a network needs ONNX Runtime: pip install 'vetrina[neural]'.") from None
         self.model = model
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = os.cpu_count() or 1
-        # Threads that spin while they wait take the core from whoever decodes the next photos.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Whoever has much to encode runs parts of it side by side, and a server its requests: that keeps
+        # all cores busier than several threads in one layer, which wait for one another.
+        options.intra_op_num_threads = 1
         options.log_severity_level = 3
         wanted = [f"{device.partition(':')[0].upper()}ExecutionProvider"] if device != "cpu" else []
         there = onnxruntime.get_available_providers()
