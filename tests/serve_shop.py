@@ -25,6 +25,14 @@ from vetrina.core import DAY, Items
 from vetrina.engine.create import create_from_tables
 from vetrina.simulate import SimulationConfig, simulate, write_shop
 
+ASKING: dict[str, dict[str, Any]] = {
+    "/v1/search": {"text": "dress"},
+    "/v1/recommend": {},
+    "/v1/similar": {"item": "g00004"},
+    "/v1/rank": {"items": ["g00001", "g00004", "g00009"]},
+}
+CLICK = {"shopper": "x", "kind": "click", "item": "g00004"}
+
 N_GENERATED = 130
 MAPPING = ItemMapping(
     file="products.csv", item="id", title="title", description="description", category=("category",), brand="brand",
@@ -163,3 +171,27 @@ def _when_up(process: subprocess.Popen[str], log: Path) -> str:
                 pass
         time.sleep(0.05)
     raise AssertionError(f"The server is not up after {_PATIENCE:.0f} seconds: {log.read_text(encoding='utf-8')}")
+
+
+def post(api: httpx.Client, path: str, body: object) -> Any:
+    answer = api.post(path, json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def problem(answer: httpx.Response, status: int) -> dict[str, Any]:
+    """The body of a problem as RFC 9457 wants it."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    told: dict[str, Any] = answer.json()
+    assert set(told) <= {"type", "title", "status", "detail", "instance", "errors"}
+    assert told["type"] == "about:blank"
+    assert told["status"] == status
+    assert told["title"]
+    assert 10 < len(told["detail"]) <= 1001
+    assert told["instance"] == answer.request.url.path
+    return told
+
+
+def order(ranking: dict[str, Any]) -> list[str]:
+    return [result["item"] for result in ranking["results"]]

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
 import struct
-import subprocess
-import sys
 import zlib
 from base64 import b64encode
 from collections.abc import Iterator
@@ -16,20 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import polars as pl
 import pytest
 from PIL import Image
 
-from serve_shop import Server, build, copy_of_shop, serving
-from vetrina.engine import Snapshots
-
-ASKING: dict[str, dict[str, Any]] = {
-    "/v1/search": {"text": "dress"},
-    "/v1/recommend": {},
-    "/v1/similar": {"item": "g00004"},
-    "/v1/rank": {"items": ["g00001", "g00004", "g00009"]},
-}
-CLICK = {"shopper": "x", "kind": "click", "item": "g00004"}
+from serve_shop import ASKING, CLICK, Server, copy_of_shop, order, post, problem, serving
 
 
 def encoded(file: bytes) -> str:
@@ -70,30 +57,6 @@ def server(shop: Path) -> Iterator[Server]:
 def api(server: Server) -> Iterator[httpx.Client]:
     with server.client() as client:
         yield client
-
-
-def post(api: httpx.Client, path: str, body: object) -> Any:
-    answer = api.post(path, json=body)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
-
-
-def problem(answer: httpx.Response, status: int) -> dict[str, Any]:
-    """The body of a problem as RFC 9457 wants it."""
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
-    told: dict[str, Any] = answer.json()
-    assert set(told) <= {"type", "title", "status", "detail", "instance", "errors"}
-    assert told["type"] == "about:blank"
-    assert told["status"] == status
-    assert told["title"]
-    assert 10 < len(told["detail"]) <= 1001
-    assert told["instance"] == answer.request.url.path
-    return told
-
-
-def order(ranking: dict[str, Any]) -> list[str]:
-    return [result["item"] for result in ranking["results"]]
 
 
 # --- answers ------------------------------------------------------------------
@@ -479,78 +442,6 @@ def test_answers_about_shoppers_are_kept_by_no_cache_and_pages_by_no_frame(api: 
     assert "default-src 'self'" in page.headers["content-security-policy"]
     assert "access-control-allow-origin" not in page.headers
     assert "server" not in page.headers
-
-
-# --- snapshots ----------------------------------------------------------------
-
-
-@pytest.fixture
-def own(shop: Path, tmp_path: Path) -> Iterator[tuple[Path, httpx.Client]]:
-    """A shop with a server of its own, to be broken."""
-    # Beside the other: shop.toml names the photos from where it lies.
-    copy = shop.with_name(tmp_path.name)
-    shutil.copytree(shop, copy)
-    with serving(copy) as running, running.client() as client:
-        yield copy, client
-    shutil.rmtree(copy)
-
-
-def test_a_snapshot_published_while_serving_is_picked_up(own: tuple[Path, httpx.Client]) -> None:
-    root, api = own
-    before = post(api, "/v1/search", {"text": "dress"})
-    items = pl.read_parquet(root / "source/items.parquet")
-    renamed = pl.when(pl.col("item") == "g00001").then(pl.lit("A zeppelin, of all things")).otherwise(pl.col("title"))
-    items.with_columns(renamed.alias("title")).write_parquet(root / "source/items.parquet")
-    build(root)
-    after = post(api, "/v1/search", {"text": "dress"})
-    assert after["snapshot"] != before["snapshot"]
-    assert after["snapshot"] == api.get("/healthz").json()["snapshot"] == Snapshots(root).current()
-    assert api.get("/v1/items/g00001").json()["title"] == "A zeppelin, of all things"
-    assert Snapshots(root).roll_back() == before["snapshot"]
-    again = post(api, "/v1/search", {"text": "dress"})
-    assert (again["snapshot"], order(again)) == (before["snapshot"], order(before))
-
-
-def test_a_damaged_or_absent_snapshot_is_a_problem_until_it_is_mended(own: tuple[Path, httpx.Client]) -> None:
-    root, api = own
-    snapshots = Snapshots(root)
-    whole = snapshots.current()
-    assert whole is not None
-    damaged = f"{whole}-damaged"
-    shutil.copytree(snapshots.folder / whole, snapshots.folder / damaged)
-    path = next((snapshots.folder / damaged / "vectors").iterdir())
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-    def every_way() -> list[httpx.Response]:
-        asked = [api.post(path, json=body) for path, body in ASKING.items()]
-        told = api.post("/v1/events", json={"events": [CLICK]})
-        return [*asked, told, *map(api.get, ("/healthz", "/v1/facets", "/v1/items/g00004", "/photos/g00004"))]
-
-    for broken, words in ((damaged, "checksum"), ("never-built", "missing"), (None, "vetrina build")):
-        if broken is None:
-            snapshots.pointer.unlink()
-        else:
-            snapshots.pointer.write_text(broken)
-        for answer in every_way():
-            detail = problem(answer, 503)["detail"]
-            assert words in detail
-            assert str(root) not in detail
-            assert answer.headers["retry-after"]
-        # The page itself still opens, and says so.
-        assert api.get("/").status_code == 200
-    snapshots.publish(whole)
-    assert {answer.status_code for answer in every_way()} == {200}
-
-
-def test_nothing_is_served_without_a_snapshot(shop: Path, tmp_path: Path) -> None:
-    shutil.copy(shop / "shop.toml", tmp_path)
-    command = [sys.executable, "-m", "vetrina", "serve", str(tmp_path), "--port", "0"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 1
-    assert "vetrina build" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
 
 
 def test_documented_problems_are_those_that_come(api: httpx.Client) -> None:

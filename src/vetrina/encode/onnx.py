@@ -61,7 +61,7 @@ class Network:
             raise MissingExtra(f"ONNX Runtime has no {missing[0]} here: install onnxruntime-gpu, or set device to cpu.")
         try:
             self._session: Any = onnxruntime.InferenceSession(model, options, [*wanted, "CPUExecutionProvider"])
-        except Exception as error:
+        except Exception as error:  # (ONNX Runtime's errors share no base but this)
             raise DataError(f"Not a network that ONNX Runtime can run: {str(error).splitlines()[0]}") from error
 
     @property

@@ -198,7 +198,7 @@ class PretrainedEncoder(Encoder):
             )
         try:
             dim = self.dim
-        except Exception as error:
+        except Exception as error:  # (as ONNX Runtime runs somebody's network, it may raise anything)
             reason = next(iter(str(error).splitlines()), type(error).__name__)
             shape = next(iter(inputs.values()))
             raise DataError(

@@ -231,7 +231,7 @@ def _loaded(folder: Path, model: str) -> tuple[Any, set[str]]:
                 output_loading_info=True,
                 attn_implementation="eager",
             )
-    except Exception as error:
+    except Exception as error:  # (a folder that is no model makes transformers raise nearly anything)
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise DataError(
             f"{model}: cannot be read as a model ({reason}). Expected config.json of a kind that transformers "
@@ -282,7 +282,7 @@ def _text(network: Any, folder: Path) -> TextPart | None:
         with quiet():
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         words = tokenizer.backend_tokenizer
-    except Exception as error:
+    except Exception as error:  # (a folder that is no model makes transformers raise nearly anything)
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise DataError(f"{folder.name}: its tokenizer cannot be read ({reason}). Expected tokenizer.json.") from error
     length = int(network.config.text_config.max_position_embeddings)

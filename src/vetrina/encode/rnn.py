@@ -386,7 +386,7 @@ def _begin_with(torch: Any, embedding: Any, reader: Any, vectors: tuple[Floats, 
 
 def _import_onnx() -> None:
     try:
-        import onnx  # noqa: F401
+        import onnx  # noqa: F401  (asked for before the training, not after it)
     except ImportError:
         raise MissingExtra("Exporting a network needs onnx: pip install 'vetrina[torch]'.") from None
 
