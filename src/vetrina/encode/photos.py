@@ -88,9 +88,8 @@ def decoded(
     """Every readable photo of every content, chunk by chunk; the next chunk is decoded while the caller computes.
 
     What cannot be read is left out: the build's check of the photos is what
-    reports it. Threads decode, for Pillow leaves Python's lock. Whoever runs
-    several batches of contents through a network loses least by passing them
-    in one call, for the overlap begins anew with each.
+    reports it. Threads decode, for Pillow leaves Python's lock. To encode, rather
+    than to learn, see :func:`encode_photos`.
 
     Parameters
     ----------
