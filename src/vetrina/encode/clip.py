@@ -54,7 +54,7 @@ class CatalogueClipConfig(Config):
     embedding: int = Field(default=256, ge=2, description="Length of a term's embedding while it is learned.")
     vocabulary: int = Field(default=50_000, ge=1, description="Words, pairs of words and character n-grams, at most.")
     trained_share: float = Field(
-        default=0.4, ge=0, le=1, description="Weight of the trained heads beside the closed-form branch."
+        default=0.5, ge=0, le=1, description="Weight of the trained heads beside the closed-form branch."
     )
     epochs: int = Field(default=40, ge=0, description="How often every photo is learned from; 0: closed form alone.")
     batch: int = Field(default=125, ge=2, description="Photos at once, each other's wrong answers.")
