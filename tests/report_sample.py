@@ -18,6 +18,8 @@ from vetrina import Shop
 from vetrina.evaluate import Scores, Table, compare
 from vetrina.evaluate.building import build_shop
 from vetrina.evaluate.evaluation import Bin, Calibration, Comparison, Curve, Evaluation, Example, Shown
+from vetrina.evaluate.modalities import ModalityRow, ModalityTable
+from vetrina.evaluate.significance import Interval
 
 SYSTEMS = {"Vetrina": 0.42, "BM25": 0.37, "item-kNN": 0.33, "popularity, best span": 0.21}
 METRICS = ("ndcg", "precision", "recall", "f1", "mrr", "hit_rate")
@@ -82,6 +84,7 @@ def sample_evaluation(folder: Path) -> Evaluation:
     )
     return Evaluation(
         (searches, fresh),
+        modalities=sample_modalities(),
         training={
             "ranker, lambdamart: ndcg@10 by trees": Curve(
                 trees, [0.9 - 0.3 * 0.97**k for k in trees], "trees", "ndcg@10"
@@ -89,6 +92,28 @@ def sample_evaluation(folder: Path) -> Evaluation:
         },
         notes=("The log has no impressions: no CTR, no CVR, and nothing to estimate other rankings from.",),
     )  # fmt: skip
+
+
+def sample_modalities() -> ModalityTable:
+    """Text that adds to the others, and photos that do not: a few cannot be read, and none is found by words."""
+
+    def figures(**means: float) -> dict[str, Interval]:
+        return {part: Interval(mean, mean - 0.011, mean + 0.011, 900, 300, 0.04) for part, mean in means.items()}
+
+    unknown = {"searches": Interval(*(float("nan"),) * 3, 0, 0, float("nan"))}
+    rows = (
+        ModalityRow(
+            "text", "tfidf", 2500, 2500, {}, figures(searches=0.239, recommendations=0.051),
+            figures(searches=0.206, recommendations=0.036), figures(searches=0.037, recommendations=0.009),
+        ),
+        ModalityRow(
+            "photo", "catalogue-clip", 2500, 2499, {"the photo is empty": 1, "there is no such photo": 2},
+            unknown | figures(recommendations=0.037), figures(searches=0.235, recommendations=0.045),
+            figures(searches=0.002, recommendations=-0.0002),
+        ),
+    )  # fmt: skip
+    whole = ModalityRow("all together", "concat", 2500, 2500, {}, figures(searches=0.243, recommendations=0.044))
+    return ModalityTable("Sample: modalities", {"searches": 900, "recommendations": 900}, rows, whole, simulated=True)
 
 
 def _photo(folder: Path, number: int) -> Path:

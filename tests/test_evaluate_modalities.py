@@ -79,6 +79,20 @@ def test_coverage_counts_what_has_a_vector() -> None:
     assert [line[2] for line in lines] == ["25.0%", "100%", "100%"]
 
 
+def test_searches_and_recommendations_are_printed_one_below_the_other() -> None:
+    engine = engine_of(good=in_pairs(), noise=at_random())
+    replay = neighbours(engine.items)
+    table = measure_modalities(engine, {"searches": replay, "recommendations": replay}, "Planted")
+    assert table is not None
+    lines = table.text().splitlines()
+    assert [line.split()[4:6] for line in lines if line.startswith("modality")] == [
+        ["searches:", "alone"],
+        ["recommendations:", "alone"],
+    ]
+    assert sum(line.startswith("good ") for line in lines) == 2
+    assert max(map(len, lines)) < 110
+
+
 def test_searches_that_say_nothing_there_have_no_figure() -> None:
     """No encoder reads words here: a search seeks nothing, and no figure is made up for it."""
     engine = engine_of(good=in_pairs(), noise=at_random())

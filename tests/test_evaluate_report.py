@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from report_sample import HOSTILE, SYSTEMS, sample_evaluation, sample_table
+from report_sample import HOSTILE, SYSTEMS, sample_evaluation, sample_modalities, sample_table
 from vetrina.core.errors import VetrinaError
 from vetrina.evaluate import Interval, Row, Table
 from vetrina.evaluate.evaluation import Comparison, Evaluation
@@ -119,6 +119,30 @@ def test_every_figure_of_every_table_stands_in_it(written: tuple[Evaluation, Pag
     assert "3 without a right answer left out" in text
     for note in evaluation.notes:
         assert note in text
+
+
+def squeezed(page: Page) -> str:
+    """Its words without what stands between cells and where there is no figure."""
+    return re.sub(r"[\s–]", "", page.text).replace("−", "-")
+
+
+def test_modalities_have_a_table_for_each_part_of_the_requests(written: tuple[Evaluation, Page]) -> None:
+    evaluation, page = written
+    assert evaluation.modalities is not None
+    _, searches, rest = re.split("modalityproductsquarantinedalone", squeezed(page))
+    for part, shown in (("searches", searches), ("recommendations", rest)):
+        for line in evaluation.modalities.cells(part)[1]:
+            assert re.sub(r"[\s–]", "", "".join(line)) in shown
+    assert "photocatalogue-clip99.9%30.235+0.002-0.009to+0.013" in searches
+    assert "+0.000-0.011to+0.011" in rest  # what rounds to nothing has no minus
+    assert "photo:2quarantined:thereisnosuchphoto" in rest
+
+
+def test_modalities_of_a_shop_without_a_log_are_told_of_the_catalogue_alone(tmp_path: Path) -> None:
+    told = Evaluation(modalities=replace(sample_modalities(), parts={}))
+    write_report(tmp_path / "r.html", told, "New shop", simulated=False)
+    text = squeezed(read(tmp_path / "r.html"))
+    assert "modalityproductsquarantinedtexttfidf100%0photocatalogue-clip99.9%3alltogetherconcat100%photo:" in text
 
 
 def test_warnings_are_loud(tmp_path: Path) -> None:

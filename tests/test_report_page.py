@@ -97,6 +97,13 @@ KINDS = [
 LINES = [".line.s0", ".line.s1", ".line.s2", ".line.s3", ".cell.ours .span", ".cell.other .span", ".bar.other"]
 
 
+@SIZES
+def test_modalities_are_read_without_scrolling(opened: Opened, size: tuple[int, int]) -> None:
+    tables = opened("sample", size).locator("#modalities .scroll")
+    expect(tables).to_have_count(2)
+    assert tables.evaluate_all("(all) => all.map((one) => one.scrollWidth - one.clientWidth)") == [0, 0]
+
+
 def test_links_of_the_overview_lead_to_the_tables(opened: Opened) -> None:
     page = opened("sample")
     link = page.locator(".overview a").nth(1)

@@ -107,28 +107,29 @@ class ModalityTable:
         ]
         return (*bad, *self.notes)
 
-    def cells(self) -> tuple[list[str], list[list[str]]]:
-        """(header, rows) as they are printed."""
+    def cells(self, part: str = "") -> tuple[list[str], list[list[str]]]:
+        """(header, rows) of one part as they are printed; without a part, of the catalogue alone."""
         header = ["modality", "encoder", "products", "quarantined"]
-        for part in self.parts:
-            header += [f"{part}: alone", "left out", "it adds", "interval"]
-        return header, [self._cells(row) for row in [*self.rows, self.whole]]
+        if part:
+            header += [f"{part}: alone", "left out", "it adds", "95% interval"]
+        return header, [self._cells(row, part) for row in [*self.rows, self.whole]]
 
-    def _cells(self, row: ModalityRow) -> list[str]:
+    def _cells(self, row: ModalityRow, part: str) -> list[str]:
         share = row.n_covered / max(row.n_items, 1)
         # Whatever is lacking shows: 99.96% is not 100%.
         told = "100%" if row.n_covered == row.n_items else f"{math.floor(1000 * share) / 10:.1f}%"
-        cells = [row.modality, row.encoder, told, f"{sum(row.quarantined.values()):,}"]
-        for part in self.parts:
+        cells = [row.modality, row.encoder, told, "" if row is self.whole else f"{sum(row.quarantined.values()):,}"]
+        if part:
             adds = row.adds.get(part, _UNKNOWN)
-            ends = "–" if math.isnan(adds.low) else f"[{adds.low:+.3f}, {adds.high:+.3f}]"
+            ends = "" if math.isnan(adds.low) else f"{_number(adds.low, '+')} to {_number(adds.high, '+')}"
             cells += [_number(row.alone.get(part, _UNKNOWN).mean), _number(row.without.get(part, _UNKNOWN).mean)]
             cells += [_number(adds.mean, "+"), ends]
         return cells
 
     def text(self) -> str:
-        """Aligned columns under the heading."""
-        return "\n".join([self.heading, *_aligned(*self.cells(), words=2), *(f"  {one}" for one in self.remarks)])
+        """Aligned columns under the heading, part by part."""
+        tables = ["\n".join(_aligned(*self.cells(part), words=2)) for part in self.parts or [""]]
+        return "\n".join([self.heading, "\n\n".join(tables), *(f"  {one}" for one in self.remarks)])
 
     def as_dict(self) -> dict[str, Any]:
         """As plain data for JSON; what is not a number is None."""
@@ -137,7 +138,7 @@ class ModalityTable:
 
 
 def _number(value: float, sign: str = "") -> str:
-    return "–" if math.isnan(value) else f"{value:{sign}.3f}"
+    return "–" if math.isnan(value) else f"{value:{sign}z.3f}"
 
 
 def measure_modalities(

@@ -19,7 +19,7 @@ from vetrina.evaluate.evaluation import Calibration, Comparison, Curve, Evaluati
 from vetrina.evaluate.modalities import ModalityTable
 from vetrina.evaluate.report import charts, words
 from vetrina.evaluate.significance import Interval
-from vetrina.evaluate.tables import ENGINE, Row, Table, p_text
+from vetrina.evaluate.tables import ENGINE, K, Row, Table, p_text
 
 __all__ = ["write_report"]
 
@@ -194,12 +194,20 @@ def _table(table: Table) -> View:
 
 
 def _modalities(table: ModalityTable) -> View:
-    """The table of modalities as it is printed."""
-    header, rows = table.cells()
+    """A table for each part of the requests; without any, of what is known of the catalogue."""
     size, warnings = _size(table)
+    scale = charts.scale_of(_ends(one for row in table.rows for one in row.adds.values()), zero=True)
+    parts: dict[str, list[View]] = {part: [] for part in table.parts or [""]}
+    for part, rows in parts.items():
+        for row, cells in zip([*table.rows, table.whole], table.cells(part)[1], strict=True):
+            figures = [cell.replace("-", "−") for cell in cells[4:]]
+            adds = row.adds.get(part)
+            chart = charts.whisker(adds, scale, " ".join(figures[2:]), ours=True) if adds else ""
+            rows.append({"about": cells[:4], "figures": figures, "chart": chart, "ours": row is table.whole})
     return {
-        "header": header,
-        "rows": [{"cells": row, "whole": row is rows[-1]} for row in rows],
+        "metric": words.metric_name(f"ndcg@{K}"),
+        "parts": parts,
+        "axis": charts.axis(scale),
         "size": size,
         "warnings": warnings,
         "remarks": table.remarks,
