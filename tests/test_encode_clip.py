@@ -18,8 +18,8 @@ from scipy import sparse
 from vetrina.core import Items, Silent, component_class
 from vetrina.core.errors import NotFitted, SnapshotError
 from vetrina.encode import CatalogueClipEncoder, PhotoEncoder
-from vetrina.encode.clip_words import Views, Vocabulary, attribute_labels
 from vetrina.encode.onnx import Network
+from vetrina.encode.words import Views, Vocabulary, attribute_labels, map_terms
 from vetrina.testing import check_encoder, small_shop
 
 torch = pytest.importorskip("torch")
@@ -252,15 +252,13 @@ def test_the_closed_form_branch_is_the_photo_encoder() -> None:
 
 def test_words_in_closed_form_are_the_ridge_regression() -> None:
     """Conjugate gradients against the normal equations."""
-    from vetrina.encode.clip import _ridge
-
     items, _ = shop(2)
     views = Views(items, 1000, 0.5, 0.2)
     vectors = np.random.default_rng(0).normal(size=(len(items), 3)).astype(np.float32)
     rows = np.arange(len(items))
     bags = np.concatenate([views.titles(rows).toarray(), views.whole(rows).toarray()]).astype(np.float64)
     wanted = np.linalg.solve(bags.T @ bags + 0.7 * np.eye(bags.shape[1]), bags.T @ np.concatenate([vectors, vectors]))
-    np.testing.assert_allclose(_ridge(views, vectors, 0.7), wanted, atol=1e-3)
+    np.testing.assert_allclose(map_terms(views, vectors, 0.7), wanted, atol=1e-3)
 
 
 def test_bags_weigh_rare_terms_more_and_are_of_unit_length() -> None:

@@ -105,6 +105,22 @@ def test_new_photos_are_nearest_to_those_of_the_same_description(planted: Plante
     assert np.mean(right) > 0.9  # by chance 1 in 9
 
 
+def test_words_find_photos_and_unknown_words_say_nothing(planted: Planted) -> None:
+    encoder, _, names, vectors = planted
+    asked = [*dict.fromkeys(names), "xyzzy", ""]
+    words = encoder.transform_words(asked)
+    for row, name in enumerate(asked[:-2]):
+        best = np.argsort(-vectors @ words[row], kind="stable")[: names.count(name)]
+        assert np.mean([names[item] == name for item in best]) >= 0.75, name  # by chance 1 in 9
+    np.testing.assert_allclose(np.linalg.norm(words, axis=1), [*[1] * (len(asked) - 2), 0, 0], atol=1e-5)
+    # A colour alone tells its photos from the others, and a word that was never read by the letters it shares.
+    for word in ("colours", "letters"):
+        said = encoder.transform_words(["green" if word == "colours" else "greenish"])[0]
+        likeness = vectors @ said
+        green = np.array(["green" in name for name in names])
+        assert likeness[green].mean() > likeness[~green].mean() + 0.1, word
+
+
 def test_rows_have_unit_length(planted: Planted) -> None:
     np.testing.assert_allclose(np.linalg.norm(planted[3], axis=1), 1, atol=1e-5)
     assert planted[3].dtype == np.float32
@@ -140,6 +156,7 @@ def test_saved_and_loaded_is_identical(planted: Planted, tmp_path: Path) -> None
     loaded = component_class("encoder", "convnet").load(tmp_path / "photo")
     assert isinstance(loaded, PhotoEncoder)
     np.testing.assert_array_equal(loaded.transform(contents), vectors)
+    np.testing.assert_array_equal(loaded.transform_words(["red circle"]), encoder.transform_words(["red circle"]))
     assert {path.suffix for path in (tmp_path / "photo").iterdir()} == {".json", ".npy"}
 
 

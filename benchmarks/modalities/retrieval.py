@@ -1,14 +1,14 @@
-"""Words find photos and photos find words: `catalogue-clip` beside the colour signature and tuned linear maps.
+"""Words find photos and photos find words: `catalogue-clip` beside the colour signature and a tuned linear map.
 
 On the fashion set, 20% of the products held out. A held-out title is to find its own photo among all held-out
 photos, and a photo its title; where several score equally, a product has the middle of their ranks, for
 every system. Titles are of the form "brand, for whom, colour, what", so that many are nearly equal.
 
-The linear maps are ridge regressions from TF-IDF of words, and of pairs of words where that is better. One goes to
-features of photos that were learned from photos alone: the layers of `convnet`, by principal components. The other
-goes to the vectors of `convnet` as they are, which have learned from titles and attributes themselves: it is our own
-encoder in closed form, a part of `catalogue-clip`, and shows what training adds. Strength, terms and dimensions are
-chosen on a fifth of the products that are not held out.
+The linear map is a ridge regression from TF-IDF of words, and of pairs of words where that is better, to
+features of photos that were learned from photos alone: the layers of `convnet`, by principal components. Strength,
+terms and dimensions are chosen on a fifth of the products that are not held out. `convnet` as it is, which has
+learned from titles and attributes and reads words, is our own encoder in closed form, a part of `catalogue-clip`:
+beside it stands what training adds.
 """
 
 from __future__ import annotations
@@ -31,12 +31,11 @@ from vetrina.core.text import analyse
 from vetrina.encode import CatalogueClipEncoder, ColourEncoder, PhotoEncoder
 from vetrina.encode.base import unit_rows
 
-__all__ = ["CLIP", "CLOSED_FORM", "COLOUR", "CUTS", "LINEAR", "measure", "tables"]
+__all__ = ["CLIP", "COLOUR", "CONVNET", "CUTS", "LINEAR", "measure", "tables"]
 
 Floats = npt.NDArray[np.float32]
 
 CLIP, LINEAR, COLOUR = "catalogue-clip", "TF-IDF, linear to photo features", "colour signature"
-CLOSED_FORM = "TF-IDF, linear to convnet"
 CONVNET, PIXELS = "convnet", "raw pixels, PCA to 64"
 CUTS = (1, 10, 50)
 LABELS = {"articleType": "articleType", "baseColour": "colour", "gender": "gender"}
@@ -108,8 +107,8 @@ def measure(items: Items, photos: npt.NDArray[np.uint8], seed: int, options: Map
     titles = [items.table["title"][int(row)] for row in test]
     likeness = {
         CLIP: clip.transform_words(titles) @ vectors[CLIP][test].T,
-        LINEAR: _linear(items, shown, train, seed, _untold(items))[np.ix_(test, test)],
-        CLOSED_FORM: _linear(items, shown, train, seed, items)[np.ix_(test, test)],
+        CONVNET: convnet.transform_words(titles) @ vectors[CONVNET][test].T,
+        LINEAR: _linear(items, shown, train, seed)[np.ix_(test, test)],
         COLOUR: colour.transform_words(titles) @ vectors[COLOUR][test].T,
     }
     return {
@@ -151,18 +150,17 @@ def _pixels(photos: npt.NDArray[np.uint8], train: npt.NDArray[np.int64], seed: i
     return unit_rows(components.transform(flat))
 
 
-def _linear(
-    items: Items, photos: list[npt.NDArray[np.uint8]], train: npt.NDArray[np.int64], seed: int, told: Items
-) -> Floats:
-    """Likeness of every title with every photo, (n_items, n_items), features of photos being learned beside ``told``.
+def _linear(items: Items, photos: list[npt.NDArray[np.uint8]], train: npt.NDArray[np.int64], seed: int) -> Floats:
+    """Likeness of every title with every photo, (n_items, n_items).
 
     All is chosen on a slice of ``train``, of which the features that it is chosen with have seen nothing.
     """
     check, rest = train[: len(train) // 5], train[len(train) // 5 :]
+    untold = _untold(items)
 
     def features(rows: npt.NDArray[np.int64], dim: int) -> Floats:
         some = [photos[row] for row in rows]
-        return PhotoEncoder(seed=seed, dim=dim).fit(Items(told.table[rows]), some, Silent()).transform(photos)
+        return PhotoEncoder(seed=seed, dim=dim).fit(Items(untold.table[rows]), some, Silent()).transform(photos)
 
     def worth(dim: int, pairs: bool, strength: float) -> float:
         said = _ridge(items, seen[dim], rest, pairs, strength)

@@ -14,7 +14,6 @@ Learning for Image Recognition (CVPR 2016), for the blocks; and those of
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,17 +22,16 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
-from scipy import sparse
 
 from vetrina.core import Config, Items, Progress, register
 from vetrina.core.errors import SnapshotError
 from vetrina.core.photo import Photo, read_photo
 from vetrina.core.text import analyse
 from vetrina.encode.base import Encoder, unit_rows
-from vetrina.encode.clip_words import Views, Vocabulary, attribute_labels
 from vetrina.encode.onnx import Network, import_torch
 from vetrina.encode.photo import PhotoEncoder
 from vetrina.encode.photos import decoded, encode_photos, photo_contents
+from vetrina.encode.words import Views, Vocabulary, attribute_labels, map_terms
 
 __all__ = ["CatalogueClipConfig", "CatalogueClipEncoder"]
 
@@ -125,7 +123,7 @@ class CatalogueClipEncoder(Encoder):
         photos, rows = self._photos(contents, chosen, progress)
         products = Items(items.table[rows])
         fixed = PhotoEncoder(width=self.config.width, height=self.config.height, seed=self.config.seed)
-        fixed.fit(products, list(photos), progress)
+        fixed.fit_layers(products, photos, progress)
         views = Views(products, self.config.vocabulary, self.config.title_share, self.config.word_dropout)
         self.vocabulary_ = views.vocabulary
         told = np.flatnonzero(views.told)
@@ -150,7 +148,7 @@ class CatalogueClipEncoder(Encoder):
         with progress.step("Learning words in closed form"):
             blank = np.full((1, self.config.height, self.config.width, 3), 255, dtype=np.uint8)
             seen = self._encode(np.concatenate([photos, blank]))[:-1]
-            self.words_, self.mapped_ = learned, _ridge(views, seen, self.config.ridge)
+            self.words_, self.mapped_ = learned, map_terms(views, seen, self.config.ridge)
         return self
 
     def transform(self, contents: Sequence[Any]) -> Floats:
@@ -202,42 +200,15 @@ class CatalogueClipEncoder(Encoder):
 
     def save(self, folder: Path) -> None:
         super().save(folder)
-        text = json.dumps(self.vocabulary_.weights, ensure_ascii=False)
-        (folder / "vocabulary.json").write_text(text, encoding="utf-8")
+        self.vocabulary_.save(folder)
         (folder / "photos.onnx").write_bytes(self._onnx)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         encoder = super().load(folder)
+        encoder.vocabulary_ = Vocabulary.load(folder)
         try:
-            encoder.vocabulary_ = Vocabulary(json.loads((folder / "vocabulary.json").read_text(encoding="utf-8")))
             encoder._onnx = (folder / "photos.onnx").read_bytes()
-        except (OSError, ValueError) as error:
+        except OSError as error:
             raise SnapshotError(f"{folder}: cannot be read ({error}). Build again, or roll back.") from error
         return encoder
-
-
-def _ridge(views: Views, vectors: Floats, strength: float) -> Floats:
-    """Vectors of terms whose weighted sums come near the photos' vectors: (n_terms, dim), by conjugate gradients.
-
-    Of every product its title and all that is said of it are learned from.
-    """
-    rows = np.arange(len(vectors))
-    bags = sparse.vstack([views.titles(rows), views.whole(rows)]).tocsr() if len(rows) else None
-    found = np.zeros((views.n_terms, vectors.shape[1]), dtype=np.float64)
-    if bags is None:
-        return found.astype(np.float32)
-    residual = bags.T @ np.concatenate([vectors, vectors]).astype(np.float64)
-    direction, left = residual.copy(), (residual**2).sum(axis=0)
-    enough = 1e-8 * left
-    for _ in range(200):
-        moving = left > enough
-        if not moving.any():
-            break
-        image = bags.T @ (bags @ direction) + strength * direction
-        step = np.where(moving, left / np.maximum((direction * image).sum(axis=0), 1e-300), 0)
-        found += step * direction
-        residual -= step * image
-        before, left = left, (residual**2).sum(axis=0)
-        direction = residual + np.where(moving, left / np.maximum(before, 1e-300), 0) * direction
-    return found.astype(np.float32)

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from vetrina.core import Progress
 from vetrina.encode.clip_towers import CHUNK, ImageTower, WordTable, channels_first
-from vetrina.encode.clip_words import Views
+from vetrina.encode.words import Views
 
 __all__ = ["Lesson", "contrastive_loss", "seeded", "soft_targets", "train"]
 

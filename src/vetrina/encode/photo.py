@@ -3,7 +3,8 @@
 Not trained by backpropagation: filters are centroids of whitened patches, a
 palette is the centroids of colours, and the last, linear layer is a regularised
 canonical correlation with what the items' texts and attributes say, solved in
-closed form. It needs no accelerator and no downloaded weights.
+closed form. So are the vectors of words, by which words find photos. It needs
+no accelerator and no downloaded weights.
 
 Sources: A. Coates, H. Lee and A. Ng, An analysis of single-layer networks in
 unsupervised feature learning (AISTATS 2011); H. Vinod, Canonical ridge and
@@ -26,15 +27,19 @@ from scipy import sparse
 from vetrina.core import Config, Items, Progress, register
 from vetrina.core.colour import foreground, lab_of_codes
 from vetrina.core.photo import Photo, read_photo
+from vetrina.core.text import analyse
 from vetrina.encode.attributes import AttributesEncoder
 from vetrina.encode.base import Encoder, unit_rows
 from vetrina.encode.photos import decoded, encode_photos, photo_contents
 from vetrina.encode.text import TfidfEncoder
+from vetrina.encode.words import Views, Vocabulary, map_terms
 
 __all__ = ["PhotoConfig", "PhotoEncoder"]
 
 Floats = npt.NDArray[np.float32]
 Photos = npt.NDArray[np.uint8]
+
+_WORDS_RIDGE = 2.0  # regularisation of the words' map to photos
 
 
 class PhotoConfig(Config):
@@ -50,6 +55,7 @@ class PhotoConfig(Config):
     palette: int = Field(default=48, ge=2, description="Colours learned from the photos.")
     colour_weight: float = Field(default=0.5, ge=0, description="Length of the colours' part beside the rest's 1.")
     ridge: float = Field(default=0.03, gt=0, description="Regularisation of the last layer; more for fewer photos.")
+    vocabulary: int = Field(default=50_000, ge=1, description="Words, pairs of words and character n-grams, at most.")
     fit_photos: int = Field(default=5_000, ge=1, description="Photos learned from, drawn at random where more.")
     seed: int = Field(default=0, ge=0)
 
@@ -66,7 +72,8 @@ class PhotoEncoder(Encoder):
     Learned arrays: ``filters_`` (patch² · 3, n_filters) with the whitening
     folded in, ``offset_`` (n_filters,), ``palette_`` (n_colours, 3) in CIELAB,
     ``projection_`` (n_pooled, dim) with ``shift_`` (dim,), ``colour_mean_``
-    (n_colours,).
+    (n_colours,), ``words_`` (n_terms, dim + n_colours): a text is the weighted sum
+    of its terms.
     """
 
     modality = "photo"
@@ -83,22 +90,48 @@ class PhotoEncoder(Encoder):
         if len(chosen) > self.config.fit_photos:
             chosen = np.sort(rng.choice(chosen, self.config.fit_photos, replace=False))
         with progress.step("Reading photos", len(chosen)) as step:
-            photos, rows = [], [np.empty(0, dtype=np.int64)]
+            photos = [np.empty((0, self.config.height, self.config.width, 3), dtype=np.uint8)]
+            rows = [np.empty(0, dtype=np.int64)]
             for part, row in decoded([contents[i] for i in chosen.tolist()], self._read):
                 photos.append(part)
                 rows.append(row)
                 step.advance(len(np.unique(row)))
-            chosen = chosen[np.concatenate(rows)]
-            white = np.full((0 if len(chosen) else 1, self.config.height, self.config.width, 3), 255, dtype=np.uint8)
-            learned = np.concatenate([white, *photos])
+        shown = Items(items.table[chosen[np.concatenate(rows)]])
+        vectors = self.fit_layers(shown, np.concatenate(photos), progress, rng)
+        with progress.step("Learning words from photos"):
+            views = Views(shown, self.config.vocabulary)
+            self.vocabulary_, self.words_ = views.vocabulary, map_terms(views, vectors, _WORDS_RIDGE)
+        return self
+
+    def fit_layers(
+        self, shown: Items, photos: Photos, progress: Progress, rng: np.random.Generator | None = None
+    ) -> Floats:
+        """Learn the layers alone, from photos and the item that each is of; gives their vectors.
+
+        Parameters
+        ----------
+        shown : Items
+            One row per photo.
+        photos : uint8 of shape (len(shown), height, width, 3)
+        progress : Progress
+        rng : numpy Generator, optional
+            By default one made of the option ``seed``.
+
+        Returns
+        -------
+        float32 of shape (len(shown), dim + n_colours)
+        """
+        rng = np.random.default_rng(self.config.seed) if rng is None else rng
         with progress.step("Learning from photos"):
+            white = np.full((0 if len(photos) else 1, self.config.height, self.config.width, 3), 255, dtype=np.uint8)
+            learned = np.concatenate([white, photos])
             self._learn_filters(learned, rng)
             self._learn_palette(learned, rng)
             pooled, colours = self._features(learned)
-            words = _described(items, chosen) if len(chosen) else np.zeros((1, 1), dtype=np.float32)
+            words = _described(shown) if len(photos) else np.zeros((1, 1), dtype=np.float32)
             self._learn_projection(pooled, words)
             self.colour_mean_ = _shrunk_mean(colours)
-        return self
+        return self._joined(pooled, colours)[: len(photos)]
 
     def transform(self, contents: Sequence[Any]) -> Floats:
         """Encode photos: float32 of shape (len(contents), dim + n_colours), zero where unreadable."""
@@ -109,14 +142,32 @@ class PhotoEncoder(Encoder):
     def transform_photos(self, photos: Sequence[bytes]) -> Floats:
         return self.transform(photos)
 
+    def transform_words(self, texts: Sequence[str]) -> Floats:
+        """What words say, as vectors of photos: float32 of shape (len(texts), dim), zero where no word is known."""
+        self.require_fitted("words_")
+        return unit_rows(self.vocabulary_.bags([analyse(text) for text in texts]) @ self.words_)
+
     def _encode(self, photos: Photos) -> Floats:
-        pooled, colours = self._features(photos)
+        return self._joined(*self._features(photos))
+
+    def _joined(self, pooled: Floats, colours: Floats) -> Floats:
+        """The last layers."""
         learned = unit_rows(pooled @ self.projection_ - self.shift_)
         colour = unit_rows(colours - self.colour_mean_) * np.float32(self.config.colour_weight)
         return unit_rows(np.concatenate([learned, colour], axis=1))
 
     def _read(self, source: Photo) -> Photos:
         return read_photo(source, (self.config.width, self.config.height))
+
+    def save(self, folder: Path) -> None:
+        super().save(folder)
+        self.vocabulary_.save(folder)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        encoder = super().load(folder)
+        encoder.vocabulary_ = Vocabulary.load(folder)
+        return encoder
 
     # The layers
 
@@ -235,11 +286,10 @@ def _canonical(photos: Floats, words: Floats, ridge: float) -> npt.NDArray[np.fl
     return directions
 
 
-def _described(items: Items, chosen: npt.NDArray[np.integer]) -> Floats:
-    """What the texts and attributes of the chosen items say, as vectors: the target of the last layer."""
-    table = Items(items.table[chosen])
-    texts, _ = TfidfEncoder().read(table, Path())
-    rows, _ = AttributesEncoder().read(table, Path())
+def _described(items: Items) -> Floats:
+    """What the texts and attributes of items say, as vectors: the target of the last layer."""
+    texts, _ = TfidfEncoder().read(items, Path())
+    rows, _ = AttributesEncoder().read(items, Path())
     return np.concatenate(
         [TfidfEncoder().fit_texts(texts).transform(texts), AttributesEncoder().fit_contents(rows).transform(rows)],
         axis=1,

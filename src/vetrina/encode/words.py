@@ -1,12 +1,14 @@
-"""What ``catalogue-clip`` reads of words: terms with weights, and short texts that products may be asked for by."""
+"""How photo encoders read words: terms with weights, what these say of photos, and texts to ask for products by."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import pairwise
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -14,9 +16,12 @@ import numpy.typing as npt
 from scipy import sparse
 
 from vetrina.core import CATEGORY_SEPARATOR, Items
+from vetrina.core.errors import SnapshotError
 from vetrina.core.text import analyse
 
-__all__ = ["Views", "Vocabulary", "attribute_labels"]
+__all__ = ["Views", "Vocabulary", "attribute_labels", "map_terms"]
+
+Floats = npt.NDArray[np.float32]
 
 _LETTERS = 0.3  # weight of a word's letters beside the word's own
 _PAIRS = 0.7  # weight of two words that follow one another
@@ -55,6 +60,25 @@ class Vocabulary:
             key=lambda term: (-counts[term], term),
         )[:at_most]
         return cls({term: math.log((1 + total) / (1 + counts[term])) + 1 for term in sorted(kept)})
+
+    def save(self, folder: Path) -> None:
+        """Write ``vocabulary.json``."""
+        text = json.dumps(self.weights, ensure_ascii=False)
+        (folder / "vocabulary.json").write_text(text, encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        SnapshotError
+            If it cannot be read.
+        """
+        try:
+            return cls(json.loads((folder / "vocabulary.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise SnapshotError(f"{folder}: cannot be read ({error}). Build again, or roll back.") from error
 
     def __len__(self) -> int:
         return len(self.weights)
@@ -121,7 +145,7 @@ class Views:
         Share of the title's words that are left out of a drawn text.
     """
 
-    def __init__(self, items: Items, vocabulary_size: int, title_share: float, word_dropout: float) -> None:
+    def __init__(self, items: Items, vocabulary_size: int, title_share: float = 0.5, word_dropout: float = 0.0) -> None:
         self._titles = [analyse(title) for title in items.table["title"].fill_null("")]
         columns = [[analyse(value) for value in column] for column in _values(items)]
         self._values = [[value for value in row if value] for row in zip(*columns, strict=True)]
@@ -165,6 +189,45 @@ class Views:
             count = int(rng.integers(0 if text else 1, len(values) + 1))
             text += [word for place in rng.permutation(len(values))[:count] for word in values[place]]
         return text or title or self._all(row)
+
+
+def map_terms(views: Views, vectors: Floats, strength: float) -> Floats:
+    """Vectors of terms whose weighted sums come near the photos' vectors: ridge regression, by conjugate gradients.
+
+    Of every product its title and all that is said of it are learned from.
+
+    Parameters
+    ----------
+    views : Views
+        Of products.
+    vectors : float32 of shape (n_products, dim)
+        Of their photos.
+    strength : float
+        Of the regularisation.
+
+    Returns
+    -------
+    float32 of shape (n_terms, dim)
+    """
+    rows = np.arange(len(vectors))
+    bags = sparse.vstack([views.titles(rows), views.whole(rows)]).tocsr() if len(rows) else None
+    found = np.zeros((views.n_terms, vectors.shape[1]), dtype=np.float64)
+    if bags is None:
+        return found.astype(np.float32)
+    residual = bags.T @ np.concatenate([vectors, vectors]).astype(np.float64)
+    direction, left = residual.copy(), (residual**2).sum(axis=0)
+    enough = 1e-8 * left
+    for _ in range(200):
+        moving = left > enough
+        if not moving.any():
+            break
+        image = bags.T @ (bags @ direction) + strength * direction
+        step = np.where(moving, left / np.maximum((direction * image).sum(axis=0), 1e-300), 0)
+        found += step * direction
+        residual -= step * image
+        before, left = left, (residual**2).sum(axis=0)
+        direction = residual + np.where(moving, left / np.maximum(before, 1e-300), 0) * direction
+    return found.astype(np.float32)
 
 
 def _values(items: Items) -> list[list[str]]:
