@@ -71,6 +71,10 @@ def test_loudness_makes_no_difference_and_silence_says_nothing() -> None:
     np.testing.assert_allclose(vectors[0], vectors[1], atol=1e-3)
     assert not vectors[[2, 3, 5]].any()
     assert np.isfinite(vectors[4]).all()
+    # Of one sample, and of a click where the window is zero or behind the last one, nothing is heard.
+    silence = np.zeros(22_100, dtype=np.float32)
+    for clip in (tone[:1] + 0.5, np.eye(1, 22_100, 0, dtype=np.float32)[0], silence + (np.arange(22_100) == 22_099)):
+        assert not encoder.transform([clip.astype(np.float32)]).any()
 
 
 def test_rhythm_tells_equal_sounds_apart() -> None:

@@ -156,11 +156,13 @@ class AudioEncoder(Encoder):
         return rows
 
     def _describe(self, samples: Floats) -> Floats | None:
-        """Statistics of one clip; None where it is silent or has no samples."""
+        """Statistics of one clip; None where nothing is heard: it is silent, or hardly a sample long."""
         loudness = float(np.sqrt(np.mean(samples.astype(np.float64) ** 2))) if len(samples) else 0.0
         if loudness < _SILENCE:
             return None
         power = _power(samples / np.float32(loudness), self._window)
+        if not power.any():  # no more than a sample or so at the very ends, where the window is zero
+            return None
         mel = _logarithm(power, self._filters)
         change = np.abs(np.diff(mel, axis=0)).mean(axis=0) if len(mel) > 1 else np.zeros(mel.shape[1])
         parts = [mel.mean(axis=0), mel.std(axis=0), change, _spectrum(power), self._rhythm(mel)]
