@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import polars as pl
 import pytest
+from onnx import TensorProto, helper
 from PIL import Image
 
 from clips import moving, sound, write_sound, write_video
@@ -253,3 +255,31 @@ def test_a_shop_ranks_the_visually_nearest_first_by_its_video_encoder(tmp_path: 
     for name in NAMES:
         found = {result.item for result in shop.similar(f"{name}0", k=2).results}
         assert found == {f"{name}1", f"{name}2"}
+
+
+@pytest.mark.slow
+def test_frames_through_a_public_model_in_the_shops_folder(tmp_path: Path) -> None:
+    """Which of its files they depend on, and where it lies, is as it is for photos."""
+    (tmp_path / "models").mkdir()
+    model = tmp_path / "models" / "means.onnx"
+    model.with_suffix(".json").write_text('{"size": 16}')
+    items = Items(described(1).table.with_columns(video=pl.Series([clip(tmp_path, "red-disc", 0)])))
+    encoder = VideoEncoder(photo_encoder="pretrained", photo_options={"model": "models/means.onnx"})
+    sources = []
+    for number in (1.0, 2.0):
+        weights = np.diag([number, 1.0, 1.0]).astype(np.float32)
+        graph = helper.make_graph(
+            [
+                helper.make_node("ReduceMean", ["photo"], ["mean"], axes=[2, 3], keepdims=0),
+                helper.make_node("MatMul", ["mean", "weights"], ["vectors"]),
+            ],
+            "means",
+            [helper.make_tensor_value_info("photo", TensorProto.FLOAT, ["n", 3, 16, 16])],
+            [helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["n", 3])],
+            [helper.make_tensor("weights", TensorProto.FLOAT, (3, 3), weights.tobytes(), raw=True)],
+        )
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), model)
+        sources.append(encoder.source(tmp_path))
+    assert sources[0] != sources[1] != ""
+    contents, _ = encoder.read(items, tmp_path)
+    assert encoder.fit(items, contents, Silent()).transform(contents)[0].argmax() == 0

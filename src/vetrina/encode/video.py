@@ -8,6 +8,7 @@ from typing import Any, Self, cast
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 from pydantic import Field, field_validator, model_validator
 
 from vetrina.core import Config, Items, Progress, component_class, create, register
@@ -68,22 +69,34 @@ class VideoEncoder(Encoder):
     cost = "decoding of a few frames of each clip, and what its photo encoder costs"
     dimension = "of the photo encoder"
     config_type = VideoConfig
+    _root = Path()
+
+    def source(self, root: Path) -> str:
+        return self._of_photos().source(root)
 
     def read(self, items: Items, root: Path) -> tuple[Sequence[tuple[Frame, ...]], list[str]]:
+        self._root = root
         paths = [str(root / video) if video else "" for video in items.table["video"].fill_null("")]
         return [frames_of(path, self.config.frames) if path else () for path in paths], [
             content_hash(path) if path else "" for path in paths
         ]
 
     def fit(self, items: Items, contents: Sequence[Any], progress: Progress) -> Self:
-        photo = cast(Encoder, create("encoder", self.config.photo_encoder, self.config.photo_options))
+        photo = self._of_photos()
         photo.device = self.device
+        # It reads no photos here, but where the shop is, in which a model that it names may lie.
+        photo.read(Items(pl.DataFrame({"photo": pl.Series([], dtype=pl.String)})), self._root)
         self.photo_ = photo.fit(items, contents, progress)
         return self
+
+    def _of_photos(self) -> Encoder:
+        """What is to encode the frames, not fitted."""
+        return cast(Encoder, create("encoder", self.config.photo_encoder, self.config.photo_options))
 
     def transform(self, contents: Sequence[Any]) -> Floats:
         """Encode clips: float32 of shape (len(contents), dim), zero where none can be read."""
         self.require_fitted("photo_")
+        self.photo_.device = self.device
         return self.photo_.transform(contents)
 
     def transform_words(self, texts: Sequence[str]) -> Floats | None:
