@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ __all__ = ["PREPARATION_FILES", "Preparation", "read_preparation"]
 Floats = npt.NDArray[np.float32]
 Photos = npt.NDArray[np.uint8]
 Three = tuple[float, float, float]
+_Deviation = Annotated[float, Field(ge=1e-6)]
 
 #: What a model's preparation is called, the first that is there being read.
 PREPARATION_FILES = ("preprocessor_config.json", "processor_config.json")
@@ -42,7 +43,7 @@ class Preparation(Config):
     resample: int = Field(default=2, ge=0, le=5, description="Pillow's number of the filter.")
     scale: float = Field(default=1 / 255, gt=0, description="What values from 0 to 255 are multiplied by.")
     mean: Three = (0.0, 0.0, 0.0)
-    std: Three = (1.0, 1.0, 1.0)
+    std: tuple[_Deviation, _Deviation, _Deviation] = (1.0, 1.0, 1.0)
     layout: Literal["NCHW", "NHWC"] = "NCHW"
 
     def read(self, source: Photo) -> Photos:
@@ -92,17 +93,20 @@ def read_preparation(path: Path) -> Preparation:
         raise DataError(
             f"{path}: expected an object that says how the network wants its photos. Got a {type(told).__name__}."
         )
-    told = told.get("image_processor", told)
-    if "pretrained_cfg" in told:
-        options = _of_timm(told["pretrained_cfg"])
-    else:
-        options = _of_transformers(told, path) if "image_mean" in told or "do_resize" in told else _of_ours(told)
+    said = "It says how the network wants its photos: see docs/how-to/choose-encoders.md."
     try:
+        told = told.get("image_processor", told)
+        if "pretrained_cfg" in told:
+            options = _of_timm(told["pretrained_cfg"])
+        else:
+            options = _of_transformers(told, path) if "image_mean" in told or "do_resize" in told else _of_ours(told)
         return Preparation.parse(options, str(path))
     except ConfigError as error:
-        raise DataError(
-            f"{error} It says how the network wants its photos: see docs/how-to/choose-encoders.md."
-        ) from None
+        raise DataError(f"{error} {said}") from None
+    except KeyError as error:
+        raise DataError(f"{path}: the key {error} is missing. {said}") from None
+    except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: a value is not of the kind expected ({error}). {said}") from None
 
 
 def _of_ours(told: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,6 +118,8 @@ def _of_ours(told: Mapping[str, Any]) -> dict[str, Any]:
     if size is not None:
         high, wide = (size, size) if isinstance(size, int) else size
         share = options.pop("crop", 1)
+        if not 0 < share <= 1:
+            raise ValueError(f"crop is {share}; a share above 0 and at most 1 is expected")
         options |= {"crop": (high, wide), "edge": round(min(high, wide) / share)}
     return options
 
