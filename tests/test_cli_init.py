@@ -191,6 +191,15 @@ def test_photos_are_found_by_what_they_are_called(tmp_path: Path) -> None:
     assert any("p00.jpg" in note for note in notes)
 
 
+def test_names_that_are_none_of_a_file_in_the_folder_are_told(tmp_path: Path) -> None:
+    products = write_products(tmp_path)
+    head, *rows = _rows(products)
+    names = [f"data:image/jpeg;base64,{'A' * 4000}.jpg", *(str(tmp_path / "photos" / f"{row[0]}.jpg") for row in rows)]
+    _write(products, [[*head, "image"], *([*row, name] for row, name in zip(rows, names, strict=False))])
+    notes = create_shop(tmp_path / "shop", items_file=products, photos=tmp_path / "photos")
+    assert any("None of the photos that 'image' names was found" in note for note in notes)
+
+
 def test_init_says_what_it_was_unsure_of(run: Run, tmp_path: Path) -> None:
     _write(tmp_path / "p.csv", [["code", "Name", "x"], *([f"c{n}", f"Thing {n}", f"u{n}"] for n in range(9))])
     rows = [["when", "customer", "code", "qty"], *([f"2024-01-{n + 1:02d}", "7", f"c{n}", "1"] for n in range(9))]

@@ -81,7 +81,8 @@ def _place_of(
     names = [name for cell in cells for name in (cell, *several(cell))]
     # "photos/1.jpg" begins where the file lies, "1.jpg" in the folder that was named.
     places = [*([folder] if folder is not None else []), beside]
-    found = {place: sum((place / name).is_file() for name in dict.fromkeys(names)) for place in places}
+    # Joined as when they are read. Path.is_file would raise where a name is too long, as a data: address is.
+    found = {place: sum(os.path.isfile(f"{place}/{name}") for name in dict.fromkeys(names)) for place in places}
     best = max(places, key=lambda place: found[place])
     if found[best]:
         return best, []
