@@ -2,14 +2,18 @@
 
 The engine is made anew with one modality, with all but one, and with all: its vector sources, its features of
 likeness, the fused vector, and the ranker that learns from them. Words are matched by the lexical source in every
-row: a search needs something that finds. The catalogue is encoded once.
+row: a search needs something that finds. Beside them all modalities are fused by what shoppers chose ("gated")
+instead of by concatenation. Seeds are measured side by side, one on each core.
 """
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,36 +47,35 @@ _TITLES = {
 }
 
 
-@dataclass
-class _Found:
-    """Outcomes of each part by seed, and whose the requests are."""
-
-    outcomes: dict[str, list[Outcome]] = field(default_factory=dict)
-    shoppers: dict[str, list[npt.NDArray[np.int64]]] = field(default_factory=dict)
+#: What came out, and whose the requests are, by part.
+_Found = dict[str, tuple[Outcome, npt.NDArray[np.int64]]]
 
 
 def tables(data: Path, seeds: Sequence[int], quick: bool) -> Iterator[SeedTable]:
     """One table for held-out searches, recommendations, and both on products as if new."""
-    found = _Found()
     with tempfile.TemporaryDirectory(prefix="vetrina-ablation-") as scratch:
-        for seed in seeds:
-            _measure(Path(scratch), seed, quick, found)
-    for part, outcomes in found.outcomes.items():
+        tasks = [(Path(scratch), seed, quick) for seed in seeds]
+        # Fresh processes: libraries with threads do not live through a fork.
+        fresh = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(min(len(seeds), os.cpu_count() or 1), mp_context=fresh) as pool:
+            found: list[_Found] = list(pool.map(_measure, tasks))
+    for part in found[0]:
         yield over_seeds(
             f"Fashion: NDCG@{K} of {_TITLES[part]}, last 14 days",
-            outcomes,
-            found.shoppers[part],
+            [one[part][0] for one in found],
+            [one[part][1] for one in found],
             reference=ALL,
             simulated=True,
             notes=["baselines with their defaults; text is a modality here by its vectors, words are matched in all"],
         )
 
 
-def _measure(scratch: Path, seed: int, quick: bool, found: _Found) -> None:
-    root = scratch / f"seed-{seed}"
-    config, encoded, log = _shop(root, scratch / "media", seed, quick)
+def _measure(task: tuple[Path, int, bool]) -> _Found:
+    """One seed: NDCG of every variant and baseline by part."""
+    scratch, seed, quick = task
+    config, encoded, log = _shop(scratch / f"seed-{seed}", seed, quick)
     cut = cut_of(log, config.build.test_days)
-    most = 300 if quick else 1500
+    most = 300 if quick else 600
     warm = _few(hold_out(log, "time", config, cut=cut), most)
     cold = _few(hold_out(log, "cold-items", config, cut=cut), most)
     names = [name for name in encoded.items.vectors if name != "fused"]
@@ -80,9 +83,11 @@ def _measure(scratch: Path, seed: int, quick: bool, found: _Found) -> None:
     variants |= {f"without {name}": [other for other in names if other != name] for name in names}
     variants |= {f"{name} alone": [name] for name in names}
     scores: dict[str, dict[str, dict[str, npt.NDArray[np.floating]]]] = {}
-    for variant, kept in variants.items():
+    choices = {variant: (kept, config) for variant, kept in variants.items()}
+    gated = config.model_copy(update={"fuse": config.fuse.model_copy(update={"method": "gated"})})
+    for variant, (kept, chosen) in {**choices, f"{ALL}, gated": (names, gated)}.items():
         some = _with(encoded, kept, config)
-        engine = learn(some.items, warm.train, config, some.encoders, fuser=some.fuser)
+        engine = learn(some.items, warm.train, chosen, some.encoders, fuser=some.fuser)
         _note(scores, variant, engine.observe(warm.observed), warm, "")
         fresh = refit(engine, cold.train, until=cut).observe(cold.observed)
         _note(scores, variant, fresh, cold, ", as if new")
@@ -94,18 +99,19 @@ def _measure(scratch: Path, seed: int, quick: bool, found: _Found) -> None:
                 if (kind is BM25) == (part == "Searches") or kind is Popularity:
                     lists = system.rank(test.requests, K)
                     scores[part + suffix][kind.name] = {_METRIC: _ndcg(lists, test)}
+    found: _Found = {}
     for held, suffix in ((warm, ""), (cold, ", as if new")):
         for part, test in held.parts.items():
             who = test.shopper.astype(np.int64)
-            found.outcomes.setdefault(part + suffix, []).append(scores[part + suffix])
             # Shoppers of two simulations are different people.
-            found.shoppers.setdefault(part + suffix, []).append(np.where(who >= 0, who + 1_000_000 * seed, -1))
+            found[part + suffix] = scores[part + suffix], np.where(who >= 0, who + 1_000_000 * seed, -1)
+    return found
 
 
-def _shop(root: Path, media: Path, seed: int, quick: bool) -> tuple[ShopConfig, Encoded, EventLog]:
-    """A simulated shop, encoded: vectors of one seed serve the next, for the products are the same."""
+def _shop(root: Path, seed: int, quick: bool) -> tuple[ShopConfig, Encoded, EventLog]:
+    """A simulated shop, encoded."""
     dataset = load("fashion")
-    people = SimulationConfig(seed=seed, n_shoppers=400 if quick else 1200, days=40 if quick else 60)
+    people = SimulationConfig(seed=seed, n_shoppers=400 if quick else 800, days=40 if quick else 50)
     simulation = simulate(Items(dataset.items), dataset.root, people, _END)
     create_from_tables(
         root,
@@ -115,12 +121,12 @@ def _shop(root: Path, media: Path, seed: int, quick: bool) -> tuple[ShopConfig, 
         photos_root=dataset.root,
         name="Fashion",
         simulated=True,
-        overrides={"build": {"seed": seed}, "rank": {"training_requests": 1500 if quick else 4000}},
+        overrides={"build": {"seed": seed}, "rank": {"training_requests": 1500 if quick else 2500}},
     )
     config = Shop.open(root).config
     ingest(root, config, Silent())
     canonical = read_canonical(root)
-    encoded = encode_items(canonical.items, root, media, config, Silent())
+    encoded = encode_items(canonical.items, root, root / "media", config, Silent())
     vectors = {name: np.array(rows) for name, rows in encoded.items.vectors.items()}
     return config, replace(encoded, items=Items(encoded.items.table, vectors)), canonical.log
 
