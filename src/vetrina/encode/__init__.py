@@ -7,10 +7,11 @@ from vetrina.encode.behaviour import Item2Vec, Item2VecConfig
 from vetrina.encode.clip import CatalogueClipConfig, CatalogueClipEncoder
 from vetrina.encode.colour import ColourConfig, ColourEncoder
 from vetrina.encode.photo import PhotoConfig, PhotoEncoder
-from vetrina.encode.pretrained import PretrainedConfig, PretrainedEncoder
+from vetrina.encode.pretrained import PretrainedEncoder
+from vetrina.encode.public_models import PublicModelConfig
 from vetrina.encode.rnn import RnnConfig, RnnEncoder
 from vetrina.encode.text import TfidfConfig, TfidfEncoder
-from vetrina.encode.transformer import TransformerConfig, TransformerEncoder
+from vetrina.encode.transformer import TransformerEncoder
 from vetrina.encode.video import VideoConfig, VideoEncoder
 
 __all__ = [
@@ -27,13 +28,12 @@ __all__ = [
     "Item2VecConfig",
     "PhotoConfig",
     "PhotoEncoder",
-    "PretrainedConfig",
     "PretrainedEncoder",
+    "PublicModelConfig",
     "RnnConfig",
     "RnnEncoder",
     "TfidfConfig",
     "TfidfEncoder",
-    "TransformerConfig",
     "TransformerEncoder",
     "VideoConfig",
     "VideoEncoder",

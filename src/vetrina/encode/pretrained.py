@@ -7,28 +7,29 @@ pre-training (ICCV 2023); T. Wolf et al., Transformers (EMNLP 2020).
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
-from vetrina.core import Config, Items, Progress, register
-from vetrina.core.errors import ConfigError, DataError, SnapshotError
-from vetrina.core.file_hash import file_hash
-from vetrina.encode.base import Encoder, unit_rows
+from vetrina.core import Items, register
+from vetrina.core.errors import DataError
+from vetrina.encode.base import unit_rows
 from vetrina.encode.onnx import Network, found_again, in_int8
 from vetrina.encode.photos import encode_photos, photo_contents
-from vetrina.encode.preparation import Preparation
-from vetrina.encode.public_models import PublicModel, TextPart, bring_in, files_of, find_model, open_tokenizer
+from vetrina.encode.public_models import (
+    PublicModel,
+    PublicModelEncoder,
+    bring_in,
+    first_line,
+    open_tokenizer,
+)
 
-__all__ = ["PretrainedConfig", "PretrainedEncoder"]
+__all__ = ["PretrainedEncoder"]
 
 Floats = npt.NDArray[np.float32]
 Photos = npt.NDArray[np.uint8]
@@ -37,19 +38,8 @@ _BATCH = 16  # photos in the network at once
 _TRIED = 200  # products on which 8 bits are tried
 
 
-class PretrainedConfig(Config):
-    """Which model."""
-
-    model: str = Field(
-        default="",
-        description="A folder that transformers can read, seen from the shop's; an ONNX file; or a name on the hub.",
-    )
-    revision: str = Field(default="", description="Of a model on the hub: a branch, tag or commit.")
-    int8: bool = Field(default=True, description="Matrices in 8 bits, where that loses under 1% of recall.")
-
-
 @register("encoder", "pretrained", licence="the model's own")
-class PretrainedEncoder(Encoder):
+class PretrainedEncoder(PublicModelEncoder):
     """A public model, exported to ONNX once; ONNX Runtime runs it, and transformers is not needed again.
 
     Photos are scaled and normalised as the model's own files say. Where the model
@@ -69,39 +59,16 @@ class PretrainedEncoder(Encoder):
     """
 
     modality = "photo"
-    needs = "pretrained"
     cost = "no training; the model's own network for each photo, hundreds of times that of convnet for a large one"
-    dimension = "of the model"
-    ready_made: ClassVar[bool] = True
-    config_type = PretrainedConfig
-    licence_ = ""
-    _root = Path()
-
-    def source(self, root: Path) -> str:
-        """A hash of the model's files; a model of the hub is known by its name and revision."""
-        path = find_model(self._named(), root)
-        if path is None:
-            return ""
-        hashes = [f"{one.name} {file_hash(one)}" for one in files_of(path)]
-        return hashlib.blake2b("\n".join(hashes).encode(), digest_size=16).hexdigest()
+    model_type = PublicModel
+    model_: PublicModel
 
     def read(self, items: Items, root: Path) -> tuple[Sequence[Any], list[str]]:
         self._root = root
         return photo_contents(items, root)
 
-    def fit(self, items: Items, contents: Sequence[Any], progress: Progress) -> Self:
-        """Bring the model in; nothing of the items is learned."""
-        name = self._named()
-        with progress.step(f"Bringing in {name}"):
-            model = bring_in(name, self.config.revision, self._root)
-        self._take(model)
-        progress.note(f"{name}: licence {model.licence or 'unknown; the model has no card that says'}")
-        if self.config.int8:
-            with progress.step(f"Trying {name} in 8 bits"):
-                told = self._shrink(items, contents)
-            for part in told:
-                progress.note(f"{name}: {part}")
-        return self
+    def _made_of(self, path: Path, name: str) -> PublicModel:
+        return bring_in(path, name)
 
     def _shrink(self, items: Items, contents: Sequence[Any]) -> list[str]:
         """Take the networks in 8 bits that find photos by their mirror images, and by words, as they did as floats."""
@@ -176,20 +143,8 @@ class PretrainedEncoder(Encoder):
             found.append(answer.mean(axis=1) if answer.ndim == 3 else answer)
         return np.concatenate(found).astype(np.float32)
 
-    # What is kept
-
-    def _named(self) -> str:
-        if not self.config.model:
-            raise ConfigError(
-                "encoder.pretrained.model: no model is named. Expected a folder, an ONNX file, or the name of a model "
-                "on the hub."
-            )
-        return str(self.config.model)
-
     def _take(self, model: PublicModel) -> None:
-        for name in ("_photos", "_words", "_tokenizer", "dim"):
-            self.__dict__.pop(name, None)
-        self.model_, self.licence_ = model, model.licence
+        super()._take(model)
         inputs, outputs = self._photos.inputs, self._photos.outputs
         if len(inputs) != 1 or (model.output and model.output not in outputs):
             raise DataError(
@@ -199,10 +154,9 @@ class PretrainedEncoder(Encoder):
         try:
             dim = self.dim
         except Exception as error:  # (as ONNX Runtime runs somebody's network, it may raise anything)
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
             shape = next(iter(inputs.values()))
             raise DataError(
-                f"{self.config.model}: the network does not take photos as its preparation says ({reason}). "
+                f"{self.config.model}: the network does not take photos as its preparation says ({first_line(error)}). "
                 f"It expects {shape}; it is given {model.preparation.layout} of {model.preparation.crop}."
             ) from error
         if dim < 2:
@@ -222,36 +176,3 @@ class PretrainedEncoder(Encoder):
         part = self.model_.text
         assert part is not None
         return open_tokenizer(part.tokenizer, part.length, part.pad, length=part.length)
-
-    def save(self, folder: Path) -> None:
-        self.require_fitted("model_")
-        super().save(folder)
-        model, text = self.model_, self.model_.text
-        (folder / "photos.onnx").write_bytes(model.network)
-        told: dict[str, Any] = {
-            "output": model.output,
-            "licence": model.licence,
-            "preparation": model.preparation.model_dump(mode="json"),
-        }
-        if text is not None:
-            (folder / "words.onnx").write_bytes(text.network)
-            (folder / "tokenizer.json").write_text(text.tokenizer, encoding="utf-8")
-            told["text"] = {"length": text.length, "pad": text.pad, "masked": text.masked}
-        (folder / "model.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        encoder = super().load(folder)
-        try:
-            told = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-            text = None
-            if "text" in told:
-                tokenizer = (folder / "tokenizer.json").read_text(encoding="utf-8")
-                text = TextPart((folder / "words.onnx").read_bytes(), tokenizer, **told["text"])
-            preparation = Preparation.parse(told["preparation"], "preparation")
-            network = (folder / "photos.onnx").read_bytes()
-            encoder.model_ = PublicModel(network, told["output"], preparation, told["licence"], text)
-        except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
-            raise SnapshotError(f"{folder}: cannot be read ({error}). Build again, or roll back.") from error
-        encoder.licence_ = encoder.model_.licence
-        return encoder

@@ -1,33 +1,43 @@
-"""Models that others trained, brought in as ONNX: from a folder or the hub by transformers, or an ONNX file itself.
+"""Models that others trained: how they are named, found and kept, and how those of photos are made ONNX.
 
-What is made here is made once, when an encoder is fitted; what serves needs
-none of these libraries.
+What is made of them is made once, when an encoder is fitted; what serves needs
+neither torch nor transformers.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
-from vetrina.core.errors import DataError, MissingExtra, MissingFile
+from pydantic import Field
+
+from vetrina.core import Config, Items, Progress
+from vetrina.core.errors import ConfigError, DataError, MissingExtra, MissingFile, SnapshotError
+from vetrina.core.file_hash import file_hash
+from vetrina.encode.base import Encoder
 from vetrina.encode.onnx import export_network, import_torch
 from vetrina.encode.preparation import PREPARATION_FILES, Preparation, read_preparation
 
 __all__ = [
     "PublicModel",
+    "PublicModelConfig",
+    "PublicModelEncoder",
     "TextPart",
     "bring_in",
     "fetched",
-    "files_of",
     "find_model",
+    "first_line",
+    "hash_of",
     "open_tokenizer",
     "quiet",
     "read_licence",
@@ -35,6 +45,92 @@ __all__ = [
 
 # What is fetched of a model: weights as safetensors alone, for the others can hold code.
 _WANTED = ("*.json", "*.txt", "*.model", "README.md", "model*.safetensors", "*/model.safetensors")
+
+
+class PublicModelConfig(Config):
+    """Which model."""
+
+    model: str = Field(
+        default="",
+        description="A folder that transformers (of text: sentence-transformers) can read, seen from the shop's; "
+        "a name on the hub; or, of photos, an ONNX file.",
+    )
+    revision: str = Field(default="", description="Of a model on the hub: a branch, tag or commit.")
+    int8: bool = Field(default=True, description="Matrices in 8 bits, where that loses under 1% of recall.")
+
+
+class PublicModelEncoder(Encoder):
+    """An encoder whose model others trained: brought in once, and kept as files that ONNX Runtime reads.
+
+    Subclasses say how :meth:`_made_of` the model's files one is made that runs, of the type ``model_type``
+    (a dataclass with ``licence``, ``save(folder)`` and ``load(folder)``), and how it is taken in 8 bits.
+    """
+
+    needs = "pretrained"
+    dimension = "of the model"
+    ready_made: ClassVar[bool] = True
+    config_type = PublicModelConfig
+    model_type: ClassVar[type[Any]]
+    model_: Any
+    #: What the model's card says; "" where it says nothing.
+    licence_ = ""
+    _root = Path()
+
+    def source(self, root: Path) -> str:
+        """A hash of the model's files; a model of the hub is known by its name and revision."""
+        path = find_model(self._named(), root)
+        return "" if path is None else hash_of(path)
+
+    def read(self, items: Items, root: Path) -> tuple[Sequence[Any], list[str]]:
+        self._root = root
+        return super().read(items, root)
+
+    def fit(self, items: Items, contents: Sequence[Any], progress: Progress) -> Self:
+        """Bring the model in; nothing of the items is learned."""
+        name = self._named()
+        with progress.step(f"Bringing in {name}"):
+            self._take(self._made_of(find_model(name, self._root) or fetched(name, self.config.revision), name))
+        progress.note(f"{name}: licence {self.licence_ or 'unknown; the model has no card that says'}")
+        if self.config.int8:
+            with progress.step(f"Trying {name} in 8 bits"):
+                notes = self._shrink(items, contents)
+            for note in notes:
+                progress.note(f"{name}: {note}")
+        return self
+
+    def _made_of(self, path: Path, name: str) -> Any:
+        """The model in the folder or file ``path``, as one that runs."""
+        raise NotImplementedError
+
+    def _shrink(self, items: Items, contents: Sequence[Any]) -> list[str]:
+        """Take it in 8 bits where it finds as well as before; what there is to tell of that."""
+        raise NotImplementedError
+
+    def _named(self) -> str:
+        if not self.config.model:
+            raise ConfigError(f"encoder.{self.name}.model: no model is named. Expected a folder, or a name on the hub.")
+        return str(self.config.model)
+
+    def _take(self, model: Any) -> None:
+        """Run this model from now on: what was opened of another is forgotten."""
+        for name in [name for name in vars(self) if isinstance(getattr(type(self), name, None), cached_property)]:
+            delattr(self, name)
+        self.model_, self.licence_ = model, model.licence
+
+    def save(self, folder: Path) -> None:
+        self.require_fitted("model_")
+        super().save(folder)
+        self.model_.save(folder)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        encoder = super().load(folder)
+        try:
+            model = cls.model_type.load(folder)
+        except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
+            raise SnapshotError(f"{folder}: cannot be read ({error}). Build again, or roll back.") from error
+        encoder.model_, encoder.licence_ = model, model.licence
+        return encoder
 
 
 @dataclass(frozen=True)
@@ -82,6 +178,31 @@ class PublicModel:
     preparation: Preparation
     licence: str
     text: TextPart | None = None
+
+    def save(self, folder: Path) -> None:
+        """Write it as files."""
+        (folder / "photos.onnx").write_bytes(self.network)
+        told: dict[str, Any] = {
+            "output": self.output,
+            "licence": self.licence,
+            "preparation": self.preparation.model_dump(mode="json"),
+        }
+        if self.text is not None:
+            told["text"] = asdict(self.text)
+            (folder / "words.onnx").write_bytes(told["text"].pop("network"))
+            (folder / "tokenizer.json").write_text(told["text"].pop("tokenizer"), encoding="utf-8")
+        (folder / "model.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what :meth:`save` wrote."""
+        told = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        text = None
+        if "text" in told:
+            tokenizer = (folder / "tokenizer.json").read_text(encoding="utf-8")
+            text = TextPart((folder / "words.onnx").read_bytes(), tokenizer, **told["text"])
+        preparation = Preparation.parse(told["preparation"], "preparation")
+        return cls((folder / "photos.onnx").read_bytes(), told["output"], preparation, told["licence"], text)
 
 
 def open_tokenizer(text: str, longest: int, pad: int, **padding: str | int) -> Any:
@@ -131,30 +252,36 @@ def find_model(model: str, root: Path) -> Path | None:
     return None
 
 
-def files_of(path: Path) -> list[Path]:
-    """The files that a model is made of."""
+def hash_of(path: Path) -> str:
+    """A hash of the files that a model is made of: an ONNX file and what says of it, or what a folder has of one."""
     if path.is_file():
-        beside = [path.with_suffix(".json"), *(path.with_name(name) for name in PREPARATION_FILES)]
-        return [path, *(one for one in [*beside, path.with_name(f"{path.name}.data")] if one.is_file())]
-    return sorted(one for pattern in _WANTED for one in path.glob(pattern) if one.is_file())
+        names = (path.with_suffix(".json").name, *PREPARATION_FILES, f"{path.name}.data")
+        folder, files = path.parent, [path, *(one for name in names if (one := path.with_name(name)).is_file())]
+    else:
+        folder = path
+        files = sorted(one for one in path.rglob("*") if any(one.match(kind) for kind in _WANTED) and one.is_file())
+    hashes = [f"{one.relative_to(folder)} {file_hash(one)}" for one in files]
+    return hashlib.blake2b("\n".join(hashes).encode(), digest_size=16).hexdigest()
 
 
-def bring_in(model: str, revision: str, root: Path) -> PublicModel:
-    """Read a model and make ONNX of it.
+def first_line(error: Exception) -> str:
+    """What an error of somebody else's library says, in short."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
+def bring_in(path: Path, model: str) -> PublicModel:
+    """Read a model of photos, an ONNX file or a folder, and make ONNX of it.
 
     Raises
     ------
     MissingFile
-        When it is a path and nothing is there.
+        When nothing says how it wants its photos.
     MissingExtra
         When a library that it needs is not installed.
     DataError
-        When the hub cannot be reached, or it is no model of photos.
+        When it is no model of photos.
     """
-    path = find_model(model, root)
-    if path is not None and path.is_file():
-        return _of_onnx(path)
-    return _of_transformers(path or fetched(model, revision), model)
+    return _of_onnx(path) if path.is_file() else _of_transformers(path, model)
 
 
 # --- ONNX ---------------------------------------------------------------------
@@ -191,7 +318,7 @@ def fetched(model: str, revision: str) -> Path:
                 model, revision=revision or None, local_files_only=local, allow_patterns=list(_WANTED)
             )
         except Exception as error:  # noqa: BLE001  (of the network, of the hub, of the name: the client lets all through)
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            reason = first_line(error)
         else:
             if any(Path(found).glob("model*.safetensors")):
                 return Path(found)
@@ -232,7 +359,7 @@ def _loaded(folder: Path, model: str) -> tuple[Any, set[str]]:
                 attn_implementation="eager",
             )
     except Exception as error:  # (a folder that is no model makes transformers raise nearly anything)
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        reason = first_line(error)
         raise DataError(
             f"{model}: cannot be read as a model ({reason}). Expected config.json of a kind that transformers "
             "knows, and weights as safetensors."
@@ -283,7 +410,7 @@ def _text(network: Any, folder: Path) -> TextPart | None:
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         words = tokenizer.backend_tokenizer
     except Exception as error:  # (a folder that is no model makes transformers raise nearly anything)
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        reason = first_line(error)
         raise DataError(f"{folder.name}: its tokenizer cannot be read ({reason}). Expected tokenizer.json.") from error
     length = int(network.config.text_config.max_position_embeddings)
     masked = "attention_mask" in tokenizer.model_input_names

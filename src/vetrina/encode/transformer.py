@@ -6,27 +6,31 @@ Transformers (EMNLP 2020).
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
-from vetrina.core import Config, Items, Progress, register
-from vetrina.core.errors import ConfigError, DataError, MissingExtra, SnapshotError
-from vetrina.core.file_hash import file_hash
+from vetrina.core import Items, register
+from vetrina.core.errors import DataError, MissingExtra
 from vetrina.encode.base import unit_rows
 from vetrina.encode.onnx import Network, export_network, found_again, import_torch, in_int8
-from vetrina.encode.public_models import fetched, find_model, open_tokenizer, quiet, read_licence
+from vetrina.encode.public_models import (
+    PublicModelEncoder,
+    first_line,
+    hash_of,
+    open_tokenizer,
+    quiet,
+    read_licence,
+)
 from vetrina.encode.texts import TextEncoder
 
-__all__ = ["TransformerConfig", "TransformerEncoder"]
+__all__ = ["TransformerEncoder"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -34,139 +38,6 @@ _BATCH = 32  # texts in the network at once
 _LONGEST = 512  # tokens, of a model that names no limit
 _TRIED = 500  # products on which 8 bits are tried
 _PROBE = ("red dress", "a long red dress of linen with sleeves")
-
-
-class TransformerConfig(Config):
-    """Which model."""
-
-    model: str = Field(
-        default="",
-        description="A folder that sentence-transformers can read, seen from the shop's; or a name on the hub.",
-    )
-    revision: str = Field(default="", description="Of a model on the hub: a branch, tag or commit.")
-    int8: bool = Field(default=True, description="Matrices in 8 bits, where that loses under 1% of recall.")
-
-
-@register("encoder", "transformer", licence="the model's own")
-class TransformerEncoder(TextEncoder):
-    """A public sentence encoder, exported to ONNX once; ONNX Runtime and tokenizers run it ever after.
-
-    Pooling, further layers and the prompts put before queries and documents are
-    those that the model's own files name. What is longer than the model reads is
-    cut. ``licence_`` is what the model's card says of its licence.
-
-    Examples
-    --------
-    ::
-
-        encoder = TransformerEncoder(model="models/multilingual-e5-small")
-        contents, _ = encoder.read(items, Path("myshop"))
-        vectors = encoder.fit(items, contents, Silent()).transform(contents)
-        found = encoder.transform_words(["a gift for a girl of six"]) @ vectors.T
-    """
-
-    needs = "pretrained"
-    cost = "no training; a network of tens to hundreds of millions of weights for each text"
-    dimension = "of the model"
-    ready_made: ClassVar[bool] = True
-    config_type = TransformerConfig
-    licence_ = ""
-    _root = Path()
-
-    def source(self, root: Path) -> str:
-        """A hash of the model's files; a model of the hub is known by its name and revision."""
-        path = find_model(self._named(), root)
-        return "" if path is None else _hash_of(path)
-
-    def read(self, items: Items, root: Path) -> tuple[Sequence[str], list[str]]:
-        self._root = root
-        return super().read(items, root)
-
-    def fit(self, items: Items, contents: Sequence[str], progress: Progress) -> Self:
-        """Bring the model in; nothing of the items is learned."""
-        name = self._named()
-        with progress.step(f"Bringing in {name}"):
-            folder = find_model(name, self._root) or fetched(name, self.config.revision)
-            self._take(_exported(folder, name, _hash_of(folder)))
-        progress.note(f"{name}: licence {self.licence_ or 'unknown; the model has no card that says'}")
-        if self.config.int8:
-            with progress.step(f"Trying {name} in 8 bits"):
-                network, told = in_int8(self.model_.network, lambda one: self._recall(one, contents), self.device)
-            self._take(replace(self.model_, network=network))
-            if told:
-                progress.note(f"{name}: {told}")
-        return self
-
-    def _recall(self, network: Network, contents: Sequence[str]) -> float:
-        """Share of titles that find their own product among others, by ``network``."""
-        self._network = network
-        texts = [text for text in dict.fromkeys(contents) if text][:_TRIED]
-        return found_again(self.transform_words([text.partition("\n")[0] for text in texts]), self.transform(texts))
-
-    def transform(self, contents: Sequence[str]) -> Floats:
-        """Encode texts of items: float32 of shape (len(contents), dim), zero for an empty one."""
-        self.require_fitted("model_")
-        return self._encode([text.replace("\n", " ") for text in contents], self.model_.document)
-
-    def transform_words(self, texts: Sequence[str]) -> Floats:
-        self.require_fitted("model_")
-        return self._encode(texts, self.model_.query)
-
-    def _encode(self, texts: Sequence[str], prompt: str) -> Floats:
-        vectors = np.zeros((len(texts), self.model_.dim), dtype=np.float32)
-        # Texts of like length together: the network reads padding as long as anything else.
-        order = sorted((row for row, text in enumerate(texts) if text.strip()), key=lambda row: len(texts[row]))
-        for start in range(0, len(order), _BATCH):
-            rows = order[start : start + _BATCH]
-            encoded = self._tokenizer.encode_batch([prompt + texts[row].strip() for row in rows])
-            ids = np.array([one.ids for one in encoded], dtype=np.int64)
-            mask = np.array([one.attention_mask for one in encoded], dtype=np.int64)
-            vectors[rows] = self._network.run({"ids": ids, "mask": mask})[0]
-        return unit_rows(vectors)
-
-    def _named(self) -> str:
-        if not self.config.model:
-            raise ConfigError(
-                "encoder.transformer.model: no model is named. Expected a folder that sentence-transformers can read, "
-                "or the name of a model on the hub."
-            )
-        return str(self.config.model)
-
-    def _take(self, model: _Model) -> None:
-        for name in ("_network", "_tokenizer"):
-            self.__dict__.pop(name, None)
-        self.model_, self.licence_ = model, model.licence
-
-    @cached_property
-    def _network(self) -> Network:
-        return Network(self.model_.network, self.device)
-
-    @cached_property
-    def _tokenizer(self) -> Any:
-        model = self.model_
-        return open_tokenizer(model.tokenizer, model.length, model.pad, direction=model.pad_on)
-
-    def save(self, folder: Path) -> None:
-        self.require_fitted("model_")
-        super().save(folder)
-        told = asdict(self.model_)
-        (folder / "network.onnx").write_bytes(told.pop("network"))
-        (folder / "tokenizer.json").write_text(told.pop("tokenizer"), encoding="utf-8")
-        (folder / "model.json").write_text(json.dumps(told, indent=1, ensure_ascii=False), encoding="utf-8")
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        encoder = super().load(folder)
-        try:
-            told = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-            tokenizer = (folder / "tokenizer.json").read_text(encoding="utf-8")
-            encoder._take(_Model((folder / "network.onnx").read_bytes(), tokenizer, **told))
-        except (OSError, ValueError, TypeError) as error:
-            raise SnapshotError(f"{folder}: cannot be read ({error}). Build again, or roll back.") from error
-        return encoder
-
-
-# --- bringing a model in ------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -199,13 +70,87 @@ class _Model:
     document: str
     licence: str
 
+    def save(self, folder: Path) -> None:
+        told = asdict(self)
+        (folder / "network.onnx").write_bytes(told.pop("network"))
+        (folder / "tokenizer.json").write_text(told.pop("tokenizer"), encoding="utf-8")
+        (folder / "model.json").write_text(json.dumps(told, indent=1, ensure_ascii=False), encoding="utf-8")
 
-def _hash_of(folder: Path) -> str:
-    """A hash of the files that a model is made of."""
-    kinds = (".json", ".txt", ".model", ".safetensors")
-    files = [folder] if folder.is_file() else sorted(one for one in folder.rglob("*") if one.suffix in kinds)
-    hashes = [f"{one.relative_to(folder)} {file_hash(one)}" for one in files]
-    return hashlib.blake2b("\n".join(hashes).encode(), digest_size=16).hexdigest()
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        told = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        tokenizer = (folder / "tokenizer.json").read_text(encoding="utf-8")
+        return cls((folder / "network.onnx").read_bytes(), tokenizer, **told)
+
+
+@register("encoder", "transformer", licence="the model's own")
+class TransformerEncoder(PublicModelEncoder, TextEncoder):
+    """A public sentence encoder, exported to ONNX once; ONNX Runtime and tokenizers run it ever after.
+
+    Pooling, further layers and the prompts put before queries and documents are
+    those that the model's own files name. What is longer than the model reads is
+    cut. ``licence_`` is what the model's card says of its licence.
+
+    Examples
+    --------
+    ::
+
+        encoder = TransformerEncoder(model="models/multilingual-e5-small")
+        contents, _ = encoder.read(items, Path("myshop"))
+        vectors = encoder.fit(items, contents, Silent()).transform(contents)
+        found = encoder.transform_words(["a gift for a girl of six"]) @ vectors.T
+    """
+
+    cost = "no training; a network of tens to hundreds of millions of weights for each text"
+    model_type = _Model
+    model_: _Model
+
+    def _made_of(self, path: Path, name: str) -> _Model:
+        return _exported(path, name, hash_of(path))
+
+    def _shrink(self, items: Items, contents: Sequence[str]) -> list[str]:
+        network, told = in_int8(self.model_.network, lambda one: self._recall(one, contents), self.device)
+        self._take(replace(self.model_, network=network))
+        return [told] if told else []
+
+    def _recall(self, network: Network, contents: Sequence[str]) -> float:
+        """Share of titles that find their own product among others, by ``network``."""
+        self._network = network
+        texts = [text for text in dict.fromkeys(contents) if text][:_TRIED]
+        return found_again(self.transform_words([text.partition("\n")[0] for text in texts]), self.transform(texts))
+
+    def transform(self, contents: Sequence[str]) -> Floats:
+        """Encode texts of items: float32 of shape (len(contents), dim), zero for an empty one."""
+        self.require_fitted("model_")
+        return self._encode([text.replace("\n", " ") for text in contents], self.model_.document)
+
+    def transform_words(self, texts: Sequence[str]) -> Floats:
+        self.require_fitted("model_")
+        return self._encode(texts, self.model_.query)
+
+    def _encode(self, texts: Sequence[str], prompt: str) -> Floats:
+        vectors = np.zeros((len(texts), self.model_.dim), dtype=np.float32)
+        # Texts of like length together: the network reads padding as long as anything else.
+        order = sorted((row for row, text in enumerate(texts) if text.strip()), key=lambda row: len(texts[row]))
+        for start in range(0, len(order), _BATCH):
+            rows = order[start : start + _BATCH]
+            encoded = self._tokenizer.encode_batch([prompt + texts[row].strip() for row in rows])
+            ids = np.array([one.ids for one in encoded], dtype=np.int64)
+            mask = np.array([one.attention_mask for one in encoded], dtype=np.int64)
+            vectors[rows] = self._network.run({"ids": ids, "mask": mask})[0]
+        return unit_rows(vectors)
+
+    @cached_property
+    def _network(self) -> Network:
+        return Network(self.model_.network, self.device)
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        model = self.model_
+        return open_tokenizer(model.tokenizer, model.length, model.pad, direction=model.pad_on)
+
+
+# --- bringing a model in ------------------------------------------------------
 
 
 @lru_cache(maxsize=1)  # what comes of it depends on the files alone, and a shop may use a model twice
@@ -280,10 +225,9 @@ def _loaded(folder: Path, name: str) -> Any:
 
 
 def _no_text_model(name: str, error: Exception) -> DataError:
-    reason = next(iter(str(error).splitlines()), "") or type(error).__name__
     return DataError(
-        f"{name}: cannot be read as a model of texts ({reason}). Expected a folder as sentence-transformers saves it, "
-        "with modules.json or config.json, tokenizer.json, and weights as safetensors."
+        f"{name}: cannot be read as a model of texts ({first_line(error)}). Expected a folder as "
+        "sentence-transformers saves it, with modules.json or config.json, tokenizer.json, and weights as safetensors."
     )
 
 
