@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import struct
 import zlib
@@ -17,6 +18,8 @@ import pytest
 from PIL import Image
 
 from serve_shop import ASKING, CLICK, Server, copy_of_shop, order, post, problem, serving
+from vetrina import Shop
+from vetrina.serve import create_app
 
 
 def encoded(file: bytes) -> str:
@@ -198,6 +201,49 @@ def test_a_wrong_form_is_a_problem(
     api: httpx.Client, fields: dict[str, Any], files: list[tuple[str, Any]], status: int, words: str
 ) -> None:
     assert words in problem(api.post("/v1/search", data=fields, files=files), status)["detail"]
+
+
+_WORD, _PHOTO = '--x\r\nContent-Disposition: form-data; name="text"\r\n\r\nred', '; name="photo"; filename="a.jpg"'
+
+#: Forms that no browser would write: body, charset of the header, words of the detail.
+RAW_FORMS = {
+    "a photo that is cut off": (f"{_WORD}\r\n--x\r\nContent-Disposition: form-data{_PHOTO}\r\n\r\nabc", "", "cut off"),
+    "no end": (f"{_WORD}\r\n", "", "cut off"),
+    "nothing": ("", "", "cut off"),
+    "another boundary": (_WORD.replace("--x", "--y"), "", "form cannot be read"),
+    **{
+        f"charset {charset}": (f"{_WORD}é\r\n--x--\r\n", f"; charset={charset}", "charset")
+        for charset in ("undefined", "punycode")
+    },
+}
+
+
+@pytest.mark.parametrize(("body", "charset", "words"), RAW_FORMS.values(), ids=RAW_FORMS.keys())
+def test_a_form_that_cannot_be_read_is_a_problem(api: httpx.Client, body: str, charset: str, words: str) -> None:
+    headers = {"Content-Type": f"multipart/form-data; boundary=x{charset}"}
+    assert words in problem(api.post("/v1/search", content=body.encode(), headers=headers), 400)["detail"]
+
+
+@pytest.mark.parametrize("kind", ["application/json", "multipart/form-data; boundary=x"])
+def test_who_leaves_while_a_photo_travels_is_no_error_of_the_server(
+    shop: Path, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    arriving = [{"type": "http.request", "body": b"--x\r\n", "more_body": True}, {"type": "http.disconnect"}]
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return arriving.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http", "method": "POST", "path": "/v1/search", "raw_path": b"/v1/search", "query_string": b"",
+        "headers": [(b"content-type", kind.encode())], "http_version": "1.1", "scheme": "http", "root_path": "",
+    }  # fmt: skip
+    asyncio.run(create_app(Shop.open(shop))(scope, receive, send))
+    assert sent[0]["status"] == 400
+    assert not caplog.records
 
 
 def test_a_form_without_a_photo_is_a_search_by_words(api: httpx.Client) -> None:

@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect
 
 from vetrina.serve.bodies import SearchRequest
 from vetrina.serve.guard import MAX_BODY, is_form
@@ -30,9 +31,13 @@ async def search_request(request: Request) -> SearchRequest:
     RequestValidationError
         When a field is wrong, or the body is not JSON.
     HTTPException
-        When it is neither, 400, or too large, 413.
+        When a form cannot be read or a body does not arrive whole, 400, or when it is too large, 413.
     """
-    given: bytes | dict[str, Any] = await (_form(request) if is_form(request.headers) else request.body())
+    try:
+        given: bytes | dict[str, Any] = await (_form(request) if is_form(request.headers) else request.body())
+    except ClientDisconnect:
+        # Whoever closes the page while a photo travels is no error of ours, and reads no answer.
+        raise HTTPException(400, "The connection ended before the body did.") from None
     try:
         # Some megabytes are decoded here: not in the loop that answers everybody.
         return await run_in_threadpool(_checked, given)
@@ -55,15 +60,28 @@ def _json(body: bytes) -> Any:
         raise HTTPException(400) from error
 
 
+class _Parser(MultiPartParser):
+    """Also tells whether the form came to its end: one that was cut off may have lost its photo."""
+
+    spool_max_size = sys.maxsize  # a shopper's photo is not written to a disk, be it for a moment
+    ended = False
+
+    def on_end(self) -> None:
+        self.ended = True
+
+
 async def _form(request: Request) -> dict[str, Any]:
     """Fields of the form by name; the photo as bytes, the filters as JSON says them."""
     most = {"max_files": 1, "max_fields": len(SearchRequest.model_fields), "max_part_size": MAX_BODY}
-    parser = MultiPartParser(request.headers, request.stream(), **most)
-    parser.spool_max_size = sys.maxsize  # a shopper's photo is not written to a disk, be it for a moment
+    parser = _Parser(request.headers, request.stream(), **most)
     try:
         form = await parser.parse()
     except MultiPartException as error:
         raise HTTPException(400, f"The form cannot be read: {error.message}") from None
+    except UnicodeError:  # the header may name any charset that Python knows
+        raise HTTPException(400, "The form cannot be read: its text is not of the charset that it names.") from None
+    if not parser.ended:
+        raise HTTPException(400, "The form cannot be read: it is cut off before its last boundary.")
     fields: dict[str, Any] = {}
     for name, value in form.multi_items():
         if name in fields:
