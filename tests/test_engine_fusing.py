@@ -143,7 +143,13 @@ def test_wrong_settings_are_told() -> None:
         ({"method": "gated", "options": {"dimensions": 3}}, "it stands in \\[fuse\\] itself"),
         ({"options": {"steps": 3}}, "fuser.concat.steps is not a setting"),
         ({"reducer": "random", "explained": 0.9}, "fuse.explained: the reducer 'random' has no such option"),
+        ({"weights": {"fhoto": 3.0}}, "fuse.weights.fhoto: there is no such modality. Did you mean 'photo'"),
     ]
     for fuse, message in wrong:
         with pytest.raises(ConfigError, match=message):
             ShopConfig.parse({"items": items, "fuse": fuse}, "")
+    # One that the shop has by another name than the default ones, and one that it did without.
+    encode, weights = {"sound": {"encoder": "audio"}}, {"sound": 2.0, "photo": 1.0}
+    assert (
+        ShopConfig.parse({"items": items, "encode": encode, "fuse": {"weights": weights}}, "").fuse.weights == weights
+    )

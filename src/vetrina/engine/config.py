@@ -11,7 +11,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from vetrina.catalogue.mapping import EventMapping, ItemMapping
 from vetrina.core import Config, component_class
-from vetrina.core.errors import ConfigError, MissingFile
+from vetrina.core.errors import ConfigError, MissingFile, nearest
 from vetrina.engine.replay import Gains
 from vetrina.policy import PolicyConfig
 from vetrina.vectors import FuserConfig
@@ -185,6 +185,18 @@ class ShopConfig(Config):
                     "and not fused, which is all of them together."
                 )
         return encode
+
+    @field_validator("fuse")
+    @classmethod
+    def _weighed(cls, fuse: FuseConfig, info: ValidationInfo) -> FuseConfig:
+        known = {*info.data.get("encode", {}), *FuserConfig().weights}
+        for name in fuse.weights:
+            if name not in known:
+                raise ConfigError(
+                    f"fuse.weights.{name}: there is no such modality.{nearest(name, known)} "
+                    f"Known: {', '.join(sorted(known))}."
+                )
+        return fuse
 
     @field_validator("retrieve")
     @classmethod
