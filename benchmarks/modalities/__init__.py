@@ -143,7 +143,8 @@ def over_seeds(
         One for each seed: by system, by metric, one number for each request or product.
     clusters : sequence of int arrays, optional
         One for each seed: whose each number is (a product, a shopper), the same code meaning the same in
-        all seeds; -1 is nobody known. Those are drawn by the bootstrap; without it every number is on its own.
+        all seeds; -1 is nobody known. Those are drawn by the bootstrap. Of a single seed every number may be on
+        its own; of several, the same query asked again is no further one.
     reference : str
         The system whose lead over each other is shown, with a 95% interval over all seeds' numbers.
     unit : str
@@ -161,6 +162,8 @@ def over_seeds(
     new     0.750
     old     0.500
     """
+    if reference and len(outcomes) > 1 and clusters is None:
+        raise ValueError(f"{title}: an interval over several seeds needs clusters, or its numbers count as new ones.")
     first = outcomes[0]
     metrics = tuple(next(iter(first.values())))
     whose = None if clusters is None else np.concatenate(list(clusters))

@@ -3,8 +3,9 @@
 On the fashion products with simulated shoppers. A random half of the products has its text, its photo or its
 attributes taken away, the fuser is fitted anew on what is left and on the events before the test, and the
 requests of the last 14 days are answered by the fused vector alone: a search by its words in the common space,
-a recommendation by the mean of the shopper's window, and "more like this" by the first product
-chosen, for the others of the same request. No ranker mends what fusion breaks.
+a recommendation by the mean of the shopper's window, and "more like this" by one of the products
+chosen (which stands first in the catalogue), for the others of the same request. No ranker mends what fusion
+breaks.
 """
 
 from __future__ import annotations
