@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import struct
+import time
 import zlib
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from engine_shop import make_shop
-from vetrina.catalogue.photos import check_photos
+from vetrina import Shop
+from vetrina.catalogue.media import check_files
 from vetrina.core.errors import DataError, MissingFile
-from vetrina.core.photo import content_hash, read_photo
+from vetrina.core.photo import content_hash, open_photo, read_photo
 from vetrina.evaluate.building import build_shop
 
 
@@ -43,7 +47,7 @@ def test_unreadable_photos_are_set_aside_with_the_reason(tmp_path: Path) -> None
     bomb(tmp_path / "bomb.png")
     bomb(tmp_path / "large.png", 9_000)
     names = ["good.jpg", "", "empty.jpg", "text.jpg", "cut.jpg", "folder.jpg", "bomb.png", "large.png", "gone.jpg"]
-    kept, quarantine = check_photos(tmp_path, names, rows=range(2, 11), name="p.csv")
+    kept, quarantine = check_files(tmp_path, names, rows=range(2, 11), name="p.csv")
     assert kept == ["good.jpg", *[""] * 8]
     assert quarantine["value"].to_list() == names[2:]
     assert quarantine["row"].to_list() == list(range(4, 11))
@@ -60,6 +64,81 @@ def test_unreadable_photos_are_set_aside_with_the_reason(tmp_path: Path) -> None
     ]
     for reason, part in zip(reasons, expected, strict=True):
         assert part in reason
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the photos that are decoded to be checked; every file was written an hour ago."""
+    found: list[str] = []
+
+    def watched(source: Path, side: int) -> Image.Image:
+        found.append(source.name)
+        return open_photo(source, side)
+
+    monkeypatch.setattr("vetrina.catalogue.media.open_photo", watched)
+    # A file's last change is the kernel's to say, so the clock is moved.
+    now = time.time_ns()
+    monkeypatch.setattr("vetrina.core.file_hash.time.time_ns", lambda: now + 3_600_000_000_000)
+    return found
+
+
+def set_aside(shop: Shop) -> list[tuple[str, str]]:
+    """What ingest says of photos: (file, reason)."""
+    rows = pl.read_parquet(shop.root / "data" / "quarantine.parquet").filter(pl.col("column") == "photo")
+    return sorted((Path(path).name, reason) for path, reason in rows.select("value", "reason").iter_rows())
+
+
+def test_a_photo_that_did_not_change_is_decoded_once(tmp_path: Path, opened: list[str]) -> None:
+    """Reasons and counts of bad ones stay: those are looked at every time."""
+    shop = make_shop(tmp_path)
+    photos = sorted((tmp_path / "photos").iterdir())
+    photos[0].write_bytes(b"")
+    photos[1].write_text("no photo")
+    shop.ingest()
+    assert sorted(opened) == [photo.name for photo in photos]
+    before = set_aside(shop)
+    assert [name for name, _ in before] == [photos[0].name, photos[1].name]
+    opened.clear()
+    counts = shop.ingest()
+    assert sorted(opened) == [photos[0].name, photos[1].name]
+    assert set_aside(shop) == before
+    assert counts["quarantined"] == 2
+
+
+def test_a_photo_that_changed_is_decoded_again(tmp_path: Path, opened: list[str]) -> None:
+    shop = make_shop(tmp_path)
+    photos = sorted((tmp_path / "photos").iterdir())
+    photos[0].write_bytes(b"")
+    shop.ingest()
+    photos[0].write_bytes(photos[1].read_bytes())
+    told, content = photos[1].stat(), photos[1].read_bytes()
+    photos[1].write_bytes(content[: len(content) // 2].ljust(len(content), b"\0"))
+    os.utime(photos[1], ns=(told.st_atime_ns, told.st_mtime_ns))  # of the same size, and as old as before
+    photos[2].unlink()
+    opened.clear()
+    shop.ingest()
+    assert sorted(opened) == [photo.name for photo in photos[:3]]
+    assert [name for name, _ in set_aside(shop)] == [photos[1].name, photos[2].name]
+    assert "no such photo" in set_aside(shop)[1][1]
+
+
+@pytest.mark.parametrize("lost", ["deleted", "damaged", "other decoder"])
+def test_what_is_known_of_photos_may_be_lost(
+    tmp_path: Path, opened: list[str], monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    shop = make_shop(tmp_path)
+    shop.ingest()
+    every = sorted(opened)
+    known = shop.root / "media" / "photos.parquet"
+    if lost == "deleted":
+        known.unlink()
+    elif lost == "damaged":
+        known.write_bytes(known.read_bytes()[:-9])
+    else:
+        monkeypatch.setattr("vetrina.catalogue.media._OPENED", "opened by another Pillow")
+    opened.clear()
+    shop.ingest()
+    assert sorted(opened) == every
 
 
 # The four quarters of a photo as it was seen, by colour; and how each EXIF orientation stores it (TIFF 6.0, tag 274).
@@ -159,7 +238,7 @@ def test_a_photo_of_fifty_megapixels_is_read(tmp_path: Path, mode: str, suffix: 
     image.paste("black", (4096, 0, 8192, 6144))
     path = tmp_path / f"large.{suffix}"
     image.save(path, quality=30, compress_level=1)
-    assert check_photos(tmp_path, [path.name])[0] == [path.name]
+    assert check_files(tmp_path, [path.name])[0] == [path.name]
     photo = read_photo(path, (64, 48))
     assert photo[:, :30].min() > 250
     assert photo[:, 34:].max() < 5

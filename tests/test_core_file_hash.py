@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from vetrina.core import file_hash as module
-from vetrina.core.file_hash import file_hash, remembered_hashes
+from vetrina.core.file_hash import file_hash, remembered
 
 
 def literal(data: bytes) -> str:
@@ -24,7 +24,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
     read = module._read
 
-    def watched(path: str | os.PathLike[str]) -> tuple[tuple[int, int, int, int], str]:
+    def watched(path: str | os.PathLike[str]) -> str:
         found.append(Path(path).name)
         return read(path)
 
@@ -43,7 +43,7 @@ def test_a_settled_file_is_read_once(tmp_path: Path, reads: list[str], settled: 
     file, kept = tmp_path / "a.jpg", tmp_path / "media" / "hashes.parquet"
     file.write_bytes(b"photo")
     for _ in range(3):
-        with remembered_hashes(kept):
+        with remembered(kept, "hash"):
             assert file_hash(file) == file_hash(str(file)) == literal(b"photo")
     assert reads == ["a.jpg"]
     # Outside of the block nothing is remembered.
@@ -56,7 +56,7 @@ def test_a_changed_file_of_the_same_size_is_read_again(tmp_path: Path, settled: 
     file, kept = tmp_path / "a.jpg", tmp_path / "hashes.parquet"
     file.write_bytes(b"before")
     told = file.stat()
-    with remembered_hashes(kept):
+    with remembered(kept, "hash"):
         assert file_hash(file) == literal(b"before")
     if way == "replaced":
         other = tmp_path / "b.jpg"
@@ -67,7 +67,7 @@ def test_a_changed_file_of_the_same_size_is_read_again(tmp_path: Path, settled: 
     if way == "set back":
         os.utime(file, ns=(told.st_atime_ns, told.st_mtime_ns))
         assert file.stat().st_mtime_ns == told.st_mtime_ns
-    with remembered_hashes(kept):
+    with remembered(kept, "hash"):
         assert file_hash(file) == literal(b"behind")
 
 
@@ -76,7 +76,7 @@ def test_a_file_that_has_just_changed_is_not_remembered(tmp_path: Path, reads: l
     file, kept = tmp_path / "a.jpg", tmp_path / "hashes.parquet"
     file.write_bytes(b"photo")
     for _ in range(2):
-        with remembered_hashes(kept):
+        with remembered(kept, "hash"):
             assert file_hash(file) == literal(b"photo")
     assert len(reads) == 2
     assert not kept.exists()
@@ -86,9 +86,9 @@ def test_what_nobody_asks_for_any_more_is_dropped(tmp_path: Path, settled: None)
     kept = tmp_path / "hashes.parquet"
     for name in "ab":
         (tmp_path / name).write_bytes(name.encode())
-    with remembered_hashes(kept):
+    with remembered(kept, "hash"):
         assert file_hash(tmp_path / "a") != file_hash(tmp_path / "b")
-    with remembered_hashes(kept):
+    with remembered(kept, "hash"):
         file_hash(tmp_path / "b")
     assert pl.read_parquet(kept)["path"].to_list() == [str(tmp_path / "b")]
 
@@ -97,15 +97,15 @@ def test_a_damaged_memory_costs_reading_and_nothing_else(tmp_path: Path, reads: 
     file, kept = tmp_path / "a.jpg", tmp_path / "hashes.parquet"
     file.write_bytes(b"photo")
     kept.write_bytes(b"PAR1 no table")
-    with remembered_hashes(kept):
+    with remembered(kept, "hash"):
         assert file_hash(file) == literal(b"photo")
     pl.DataFrame({"path": [str(file)], "hash": ["0"]}).write_parquet(kept)
-    with remembered_hashes(kept):
+    with remembered(kept, "hash"):
         assert file_hash(file) == literal(b"photo")
     assert len(reads) == 2
 
 
 def test_what_cannot_be_read_has_no_hash(tmp_path: Path) -> None:
-    with remembered_hashes(tmp_path / "hashes.parquet"):
+    with remembered(tmp_path / "hashes.parquet", "hash"):
         assert file_hash(tmp_path) == file_hash(tmp_path / "gone") == file_hash("a\0b") == ""
     assert file_hash(tmp_path) == file_hash("a\0b") == ""

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import polars as pl
 
 from vetrina.catalogue.cells import booleans, clean, epoch_seconds, numbers, plain_ids
-from vetrina.catalogue.photos import check_photos
+from vetrina.catalogue.media import check_files
 from vetrina.catalogue.tables import QUARANTINE_COLUMNS, ROW, Table, read_table
 from vetrina.core.errors import ConfigError, DataError, MissingColumn, MissingFile, TooManyBadRows, nearest
 from vetrina.core.items import ITEM_COLUMNS, Items
@@ -327,7 +327,7 @@ def _photos(
     root = images.resolve()
     outside = [bool(path) and not (root / path).resolve().is_relative_to(root) for path in paths]
     asked = ["" if out else path for path, out in zip(paths, outside, strict=True)]
-    kept, bad = check_photos(images, asked, rows=rows, name=name, progress=shown)
+    kept, bad = check_files(images, asked, rows=rows, name=name, progress=shown)
     leading = [
         (name, row, "image", path[:200], f"the path leads out of the folder {images.name}")
         for path, row, out in zip(paths, rows, outside, strict=True)

@@ -6,6 +6,8 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
@@ -13,15 +15,20 @@ import polars as pl
 
 from vetrina.catalogue.cells import listed
 from vetrina.catalogue.mapping import ItemMapping
-from vetrina.catalogue.photos import check_photos
 from vetrina.catalogue.tables import QUARANTINE_COLUMNS, ROW, empty_quarantine
 from vetrina.core.errors import DataError, MissingFile
+from vetrina.core.file_hash import recalled, remembered
 from vetrina.core.media import can_read_clips, check_clip
-from vetrina.core.progress import Progress
+from vetrina.core.photo import MAX_PIXELS, open_photo
+from vetrina.core.progress import Progress, Silent
 
-__all__ = ["matching_files", "read_media", "several"]
+__all__ = ["check_files", "matching_files", "read_media", "remembered_photos", "several"]
 
 Names = list[list[str]]
+Kind = Literal["photo", "audio", "video"]
+
+# Which photos can be read depends on the photo, and on this.
+_OPENED = f"opened by Pillow {version('pillow')}, up to {MAX_PIXELS} pixels"
 
 
 def read_media(
@@ -54,12 +61,12 @@ def read_media(
     more = _more_photos(frame, mapping, root, photos, notes)
     kept, quarantine = photos, [empty_quarantine()]
     if any(photos):
-        kept, bad = check_photos(root, photos, rows=rows, name=name, progress=shown)
+        kept, bad = check_files(root, photos, rows=rows, name=name, progress=shown)
         quarantine.append(bad)
     flat = [path for paths in more for path in paths]
     if flat:
         owner = [row for row, paths in enumerate(more) for _ in paths]
-        sound, bad = check_photos(root, flat, rows=[rows[one] for one in owner], name=name, progress=shown)
+        sound, bad = check_files(root, flat, rows=[rows[one] for one in owner], name=name, progress=shown)
         quarantine.append(bad.with_columns(column=pl.lit("more_photos")))
         more = [[] for _ in more]
         for row, path in zip(owner, sound, strict=True):
@@ -70,7 +77,7 @@ def read_media(
     for kind in kinds:
         paths = [found[0] if found else "" for found in _named(frame, mapping, root, kind, notes)]
         if any(paths) and can_read_clips():
-            paths, bad = _check_clips(root, paths, kind, rows, name, shown)
+            paths, bad = check_files(root, paths, kind, rows=rows, name=name, progress=shown)
             quarantine.append(bad)
         elif any(paths):
             count = sum(bool(path) for path in paths)
@@ -214,24 +221,76 @@ def _files(folder: Path, levels: Sequence[str], within: str = "") -> Iterator[st
                 yield within + entry.name
 
 
-def _check_clips(
-    root: Path, paths: Sequence[str], kind: Literal["audio", "video"], rows: Sequence[int], name: str, shown: Progress
+def _open(path: str | os.PathLike[str]) -> str:
+    open_photo(Path(path), 32)
+    return ""
+
+
+def remembered_photos(path: Path) -> AbstractContextManager[None]:
+    """For the ``with`` block, :func:`check_files` knows which photos could be read, and keeps that in ``path``.
+
+    Of those that could not nothing is kept: whatever the reason was, it may have passed.
+    """
+    return remembered(path, _OPENED)
+
+
+def check_files(
+    root: Path,
+    paths: Sequence[str],
+    kind: Kind = "photo",
+    *,
+    rows: Sequence[int] | None = None,
+    name: str = "",
+    progress: Progress | None = None,
 ) -> tuple[list[str], pl.DataFrame]:
-    """(the paths, "" where the clip cannot be read; one row of quarantine for each of those)."""
+    """Try every photo, sound or video.
+
+    One that is missing, empty, damaged, nothing of its kind, or so large that opening it would fill the
+    memory goes to quarantine. Within :func:`remembered_photos` a photo that could be read and did not
+    change since is not read again.
+
+    Parameters
+    ----------
+    root : Path
+        Folder that the paths start from.
+    paths : sequence of str
+        One per item; "" for an item that has none.
+    kind : {"photo", "audio", "video"}
+    rows : sequence of int, optional
+        The items' rows in their file, for quarantine; counted from 1 when absent.
+    name : str
+        The items' file, for quarantine.
+    progress : Progress, optional
+
+    Returns
+    -------
+    kept : list of str
+        The paths, "" where the file cannot be read.
+    quarantine : DataFrame
+        One row for each such file; ``column`` is the kind and ``value`` the path.
+    """
 
     def trouble(path: str) -> str:
         try:
-            if path:
+            if path and kind != "photo":
                 check_clip(root / path, kind)
+            elif path:
+                recalled(root / path, _OPENED, _open)
         except DataError as error:
             return str(error).removeprefix(f"{Path(path).name}: ")
         return ""
 
-    with shown.step(f"check {kind}", total=len(paths)) as step, ThreadPoolExecutor(os.cpu_count()) as pool:
+    shown = progress or Silent()
+    # Decoding leaves Python's lock, so that threads do use all cores.
+    with (
+        shown.step("check photos" if kind == "photo" else f"check {kind}", total=len(paths)) as step,
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+    ):
         reasons = []
         for reason in pool.map(trouble, paths):
             reasons.append(reason)
             step.advance()
-    bad = [(name, row, kind, path, why) for path, row, why in zip(paths, rows, reasons, strict=True) if why]
+    numbers = range(1, len(paths) + 1) if rows is None else rows
+    bad = [(name, row, kind, path, why) for path, row, why in zip(paths, numbers, reasons, strict=True) if why]
     kept = ["" if why else path for path, why in zip(paths, reasons, strict=True)]
     return kept, pl.DataFrame(bad, schema=QUARANTINE_COLUMNS, orient="row")

@@ -1,11 +1,11 @@
-"""Hashes of files' contents, remembered so that a file that did not change is not read again."""
+"""What was found out about files, remembered so that a file that did not change is not read again: hashes, mostly."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -13,25 +13,26 @@ from typing import NamedTuple
 import polars as pl
 from polars.exceptions import PolarsError
 
-__all__ = ["file_hash", "remembered_hashes"]
+__all__ = ["file_hash", "recalled", "remembered"]
 
 # A file that changed so lately may change again within one tick of the file system's clock, and look the same.
 _SETTLED = 2_000_000_000
 
 
 class _Seen(NamedTuple):
-    """A file as it was, and the hash of what it held."""
+    """A file as it was, and what was found out about it."""
 
     size: int
     written: int  # nanoseconds
     changed: int
     inode: int
-    hash: str
+    found: str
 
 
 class _Memory(NamedTuple):
     """What was known before by path, and of it and of what is new what was asked for."""
 
+    what: str
     known: dict[str, _Seen]
     asked: dict[str, _Seen]
 
@@ -43,37 +44,60 @@ _memories: list[_Memory] = []
 def file_hash(path: str | os.PathLike[str]) -> str:
     """Hash of a file's bytes (BLAKE2b, 32 hexadecimal digits); "" when it cannot be read.
 
-    Within :func:`remembered_hashes` a file is read once and then only looked at: its size, its inode, and
-    the times when it was last written and last changed in any way. The latter is the kernel's and
-    cannot be set back, so a file that was replaced by an older one of equal size is read again.
+    Within :func:`remembered` a file that did not change is read once.
 
     Examples
     --------
     >>> file_hash("no/such/photo.jpg")
     ''
     """
-    memory = _memories[-1] if _memories else None
     try:
-        if memory is None:
-            return _read(path)[1]
-        name = os.path.abspath(path)
-        seen = memory.asked.get(name) or memory.known.get(name)
-        if seen is None or seen[:4] != _state(os.stat(name)):
-            state, digest = _read(name)
-            if max(state[1:3]) > time.time_ns() - _SETTLED:
-                return digest
-            seen = _Seen(*state, digest)
-        memory.asked[name] = seen
-        return seen.hash
+        return recalled(path, "hash", _read)
     except (OSError, ValueError):
         return ""
 
 
-def _read(path: str | os.PathLike[str]) -> tuple[tuple[int, int, int, int], str]:
-    """(how the file was just before it was read, hash)."""
+def _read(path: str | os.PathLike[str]) -> str:
     with open(path, "rb") as file:
-        state = _state(os.fstat(file.fileno()))
-        return state, hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def recalled(path: str | os.PathLike[str], what: str, find: Callable[[str | os.PathLike[str]], str]) -> str:
+    """``find(path)``, or what it said within :func:`remembered` when the file was as it is now.
+
+    A file is only looked at: its size, its inode, and the times when it was last written and last
+    changed in any way. The latter is the kernel's and cannot be set back, so a file that was replaced
+    by an older one of equal size is read again. Where ``find`` raises, nothing is remembered.
+
+    Parameters
+    ----------
+    path : str or path
+    what : str
+        What ``find`` finds out: as in :func:`remembered`.
+    find : callable
+        Path to str.
+
+    Raises
+    ------
+    Exception
+        Whatever ``find`` raises.
+    """
+    memory = next((one for one in reversed(_memories) if one.what == what), None)
+    if memory is None:
+        return find(path)
+    now = time.time_ns()
+    try:
+        name = os.path.abspath(path)
+        state = _state(os.stat(name))  # before it is read: what is written while it is being read is another state
+    except (OSError, ValueError):
+        return find(path)
+    seen = memory.asked.get(name) or memory.known.get(name)
+    if seen is None or seen[:4] != state:
+        seen = _Seen(*state, find(path))
+        if max(seen.written, seen.changed) > now - _SETTLED:
+            return seen.found
+    memory.asked[name] = seen
+    return seen.found
 
 
 def _state(told: os.stat_result) -> tuple[int, int, int, int]:
@@ -81,14 +105,21 @@ def _state(told: os.stat_result) -> tuple[int, int, int, int]:
 
 
 @contextmanager
-def remembered_hashes(path: Path) -> Iterator[None]:
-    """For the ``with`` block, :func:`file_hash` knows what ``path`` has kept, and keeps there what it learns.
+def remembered(path: Path, what: str) -> Iterator[None]:
+    """For the ``with`` block, :func:`recalled` knows what ``path`` has kept, and keeps there what it learns.
 
-    What nobody asked for in the block is dropped. A ``path`` that is damaged or copied from elsewhere
-    costs the reading of the files, and nothing else.
+    What nobody asked for in the block is dropped. A ``path`` that is damaged, copied from elsewhere or of
+    something else than ``what`` costs the reading of the files, and nothing else.
+
+    Parameters
+    ----------
+    path : Path
+        A table of Parquet; made where there is none.
+    what : str
+        What is found out about files ("hash" for :func:`file_hash`), and by which version of what it depends on.
     """
-    known = _load(path)
-    memory = _Memory(known, {})
+    known = _load(path, what)
+    memory = _Memory(what, known, {})
     _memories.append(memory)
     try:
         yield
@@ -98,17 +129,19 @@ def remembered_hashes(path: Path) -> Iterator[None]:
         rows = [(name, *seen) for name, seen in sorted(memory.asked.items())]
         beside = path.with_name(f"{path.name}.new")
         path.parent.mkdir(parents=True, exist_ok=True)
-        pl.DataFrame(rows, schema=_SCHEMA, orient="row").write_parquet(beside)
+        pl.DataFrame(rows, schema=_schema(what), orient="row").write_parquet(beside)
         os.replace(beside, path)
 
 
-_NUMBERS = ("size", "written", "changed", "inode")
-_SCHEMA = {"path": pl.String(), **dict.fromkeys(_NUMBERS, pl.Int64()), "hash": pl.String()}
+def _schema(what: str) -> dict[str, pl.DataType]:
+    # What was found stands in a column of that name, so that a table of something else is not taken for it.
+    numbers = dict.fromkeys(("size", "written", "changed", "inode"), pl.Int64())
+    return {"path": pl.String(), **numbers, what: pl.String()}
 
 
-def _load(path: Path) -> dict[str, _Seen]:
+def _load(path: Path, what: str) -> dict[str, _Seen]:
     with suppress(OSError, PolarsError):
         table = pl.read_parquet(path)
-        if table.schema == _SCHEMA:
+        if table.schema == _schema(what):
             return {name: _Seen(*rest) for name, *rest in table.iter_rows()}
     return {}

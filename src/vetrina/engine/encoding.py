@@ -23,7 +23,7 @@ import numpy.typing as npt
 import polars as pl
 
 from vetrina.core import Items, Progress, component_class
-from vetrina.core.file_hash import remembered_hashes
+from vetrina.core.file_hash import remembered
 from vetrina.core.progress import Step
 from vetrina.encode.base import Encoder
 from vetrina.engine.checksum import file_checksum
@@ -91,7 +91,7 @@ def encode_items(items: Items, root: Path, media: Path, config: ShopConfig, prog
     vectors: dict[str, Floats] = {}
     encoders: dict[str, Encoder] = {}
     counts: dict[str, dict[str, int]] = {}
-    with remembered_hashes(media / "hashes.parquet"):
+    with remembered(media / "hashes.parquet", "hash"):
         for modality, choice in config.encode.items():
             if component_class("encoder", choice.encoder).learns == "log":
                 continue  # made where the log is: vetrina.engine.fusing

@@ -11,6 +11,7 @@ import polars as pl
 
 from vetrina.catalogue.ingest import read_events, read_items
 from vetrina.catalogue.judgements import read_judgements, settled
+from vetrina.catalogue.media import remembered_photos
 from vetrina.core import EVENT_COLUMNS, EventLog, Items, Progress
 from vetrina.core.errors import MissingFile
 from vetrina.engine.config import ShopConfig
@@ -65,7 +66,8 @@ def ingest(root: Path, config: ShopConfig, progress: Progress) -> dict[str, int]
     """
     data = root / "data"
     data.mkdir(exist_ok=True)
-    read = read_items(config.items, root, progress)
+    with remembered_photos(root / "media" / "photos.parquet"):
+        read = read_items(config.items, root, progress)
     quarantine = [read.quarantine]
     items = Items(read.table)
     counts = {"items": len(items), "events": 0, "judgements": 0, "item_rows": read.n_rows, "event_rows": 0}
