@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from commands import Vetrina
-from engine_shop import built_shop, make_shop
+from engine_shop import built_shop, edit_products, make_shop
 from small_shop import COLOURS
 from vetrina import Shop
 from vetrina.core import Query, Requests, Windows
@@ -198,12 +198,18 @@ def test_wrong_requests(shop: Shop, tmp_path: Path) -> None:
     assert "only what is shown counts" in shop.search("!!!", photo=drawn("red")).notes[0]
 
 
-def test_a_shop_without_photos_says_that_it_cannot_compare_one(tmp_path: Path) -> None:
+def test_what_cannot_be_compared_is_said(tmp_path: Path) -> None:
     bare = make_shop(tmp_path, events=False, photos=False)
+    edit_products(bare, {"p05": dict.fromkeys(("name", "category", "brand", "colour", "price"), "")})
     bare.build()
     with pytest.raises(RequestError, match="nothing to compare a photo with"):
         bare.search(photo=drawn("red"))
     assert titles(bare.search("blue", like="p01", k=3))[0] == "blue shoe"
+    # Of that product nothing is known but its name in the file.
+    assert "these are recommendations" in bare.similar("p05").notes[0]
+    beside = bare.search("blue", like="p05", k=3)
+    assert "only the words count" in beside.notes[0]
+    assert all("blue" in title for title in titles(beside))
 
 
 def test_from_the_command_line(shop: Shop, vetrina: Vetrina, tmp_path: Path) -> None:

@@ -322,11 +322,14 @@ class Shop:
         pseudonym = pseudonyms(self.root).of(shopper) if shopper else None
         windows = self.store.windows([pseudonym], engine.items, self.config.rank.window)
         requests = engine.encode_queries(Requests(windows, [asked], np.array([int(time.time())], dtype=np.int64)))
-        if asked.photo and not any(shown.any() for shown in requests.examples.values()):
-            raise RequestError(
-                "photo: this shop has nothing to compare a photo with. Give its products photos ([items] photo, "
-                "[encode.photo]) and build."
-            )
+        if asked.by_example and not any(shown.any() for shown in requests.examples.values()):
+            if asked.photo:
+                raise RequestError(
+                    "photo: this shop has nothing to compare a photo with. Give its products photos ([items] photo, "
+                    "[encode.photo]) and build."
+                )
+            instead = "only the words count" if asked.text else "these are recommendations"
+            notes = [*notes, f"Nothing is known of the item that others could be compared by: {instead}."]
         ranked, reasons = query(engine, requests, k, given)
         table = engine.items.table
         results = []
