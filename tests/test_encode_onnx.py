@@ -101,3 +101,6 @@ def test_found_again_counts_what_is_nearer() -> None:
     assert found_again(queries, documents, 1) == 0
     assert found_again(queries, queries, 1) == 1
     assert found_again(queries[:0], documents[:0]) == 0
+    # Among no more than k anything is found, and a network that says the same of all finds nothing.
+    assert found_again(queries, queries, 4) == 0
+    assert found_again(np.ones_like(queries), np.ones_like(queries), 1) == 0

@@ -146,16 +146,19 @@ def in_int8(model: bytes, recall: Callable[[Network], float], device: str = "cpu
 def found_again(queries: npt.NDArray[np.float32], documents: npt.NDArray[np.float32], k: int = 10) -> float:
     """Share of queries whose own document, that of the same row, is among the k nearest (dot product).
 
+    Of documents that are equally near the own one is the last. 0 where there are no more than k, among
+    which anything would be found.
+
     Examples
     --------
     >>> rows = np.eye(3, dtype=np.float32)
     >>> found_again(rows, rows, 1), found_again(rows, rows[[1, 0, 2]], 1)
     (1.0, 0.3333333333333333)
     """
-    if not len(queries):
+    if len(queries) <= k:
         return 0.0
     likeness = queries @ documents.T
-    return float(np.mean((likeness > likeness.diagonal()[:, None]).sum(axis=1) < k))
+    return float(np.mean((likeness >= likeness.diagonal()[:, None]).sum(axis=1) <= k))
 
 
 def import_torch(what: str, device: str = "cpu") -> Any:
