@@ -175,3 +175,8 @@ def test_of_many_texts_some_are_counted_and_fewer_learned_from() -> None:
     halves = [51 / np.exp(idf[word] - 1) - 1 for word in ("red", "blue")]
     assert sum(halves) == pytest.approx(50, abs=1e-3)
     assert np.linalg.norm(encoder.transform(texts), axis=1) == pytest.approx(1)
+
+
+def test_ngrams_have_some_length() -> None:
+    with pytest.raises(ConfigError, match="ngram_min is 6, above ngram_max, 5"):
+        TfidfEncoder(ngram_min=6)

@@ -18,7 +18,7 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, model_validator
 from scipy import sparse
 
 from vetrina.core import Config, Items, Progress, register
@@ -51,6 +51,12 @@ class TfidfConfig(Config):
         "times as many.",
     )
     seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _some_length(self) -> Self:
+        if self.ngram_min > self.ngram_max:
+            raise ValueError(f"ngram_min is {self.ngram_min}, above ngram_max, {self.ngram_max}")
+        return self
 
 
 @register("encoder", "tfidf")
