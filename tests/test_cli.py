@@ -16,11 +16,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from commands import Vetrina
 from small_shop import write_events, write_products
 from vetrina.cli import main
+from vetrina.cli.making import _measured
+from vetrina.evaluate.metrics import Scores
+from vetrina.evaluate.tables import compare
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "docs"))
 
@@ -288,6 +292,16 @@ def test_build_says_what_it_did(shop: Path, vetrina: Vetrina) -> None:
     quiet = vetrina("build", shop, "--no-measure", "--quiet")
     assert (quiet.code, quiet.err) == (0, "")
     assert "Published" in quiet.out
+
+
+def test_what_a_build_measured_on_simulated_shoppers_is_called_so() -> None:
+    values = {
+        name: Scores({"ndcg@10": np.full(3, mean)}, np.arange(3), 0) for name, mean in (("us", 0.5), ("them", 0.4))
+    }
+    for simulated, said in ((True, "3 requests of SIMULATED shoppers"), (False, "3 requests;")):
+        line = _measured(compare("Toy", values, reference="us", simulated=simulated, resamples=10).as_dict())
+        assert line.startswith("Measured: Toy: ndcg@10 0.500 on " + said)
+        assert line.endswith("the best baseline, them, 0.400.")
 
 
 def test_a_flipped_byte_is_refused_and_rollback_works(shop: Path, vetrina: Vetrina) -> None:

@@ -145,8 +145,9 @@ def _measured(table: dict[str, Any]) -> str:
     if ours is None or not figures:
         return f"Measured: {table['title']}"
     best = max(figures, key=lambda system: figures[system])
+    whose = " of SIMULATED shoppers" if table["simulated"] else ""
     return (
-        f"Measured: {table['title']}: {metric} {ours:.3f} on {table['n']:,} requests; "
+        f"Measured: {table['title']}: {metric} {ours:.3f} on {table['n']:,} requests{whose}; "
         f"the best baseline, {best}, {figures[best]:.3f}."
     )
 
