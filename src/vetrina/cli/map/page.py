@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
-from vetrina.core.errors import ConfigError, DataError, MissingExtra, VetrinaError, nearest
+from vetrina.core.errors import ConfigError, DataError, MissingExtra, nearest
 from vetrina.core.items import CATEGORY_SEPARATOR, Items
+from vetrina.core.page import write_page
 from vetrina.core.photo import open_photo
 from vetrina.core.progress import Progress
 from vetrina.engine.shop import Shop
@@ -103,14 +103,10 @@ def write_map(shop: Shop, path: Path, *, by: str, method: str, most: int, progre
         "price": [f"{shop.config.shop.currency}{one:,.2f}" if one is not None else "" for one in table["price"]],
         "photo": small,
     }
-    environment = Environment(
-        loader=FileSystemLoader(_FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("map.html.j2").render(
+    write_page(
+        path,
+        _FOLDER / "map.html.j2",
+        "page",
         title=shop.config.shop.name,
         told=told,
         how={"tsne": "t-SNE", "umap": "UMAP", "pca": "principal components"}[method],
@@ -119,13 +115,6 @@ def write_map(shop: Shop, path: Path, *, by: str, method: str, most: int, progre
         script=(_FOLDER / "map.js").read_text(encoding="utf-8"),
         data=_script_json({"names": names, **columns}),
     )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(page.encode("utf-8", "replace"))
-    except OSError as error:
-        raise VetrinaError(
-            f"{path}: the page cannot be written there ({error.strerror}). Name another file."
-        ) from error
     return told
 
 

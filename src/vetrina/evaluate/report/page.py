@@ -10,10 +10,10 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
-from vetrina.core.errors import DataError, VetrinaError
+from vetrina.core.errors import DataError
+from vetrina.core.page import write_page
 from vetrina.core.photo import read_photo
 from vetrina.evaluate.evaluation import Calibration, Comparison, Curve, Evaluation, Example, Shown
 from vetrina.evaluate.modalities import ModalityTable
@@ -68,13 +68,6 @@ def write_report(
         evaluation = evaluate_shop(shop)
         write_report(Path("report.html"), evaluation, "My shop", simulated=False, facts={"Date": "2025-07-01"})
     """
-    environment = Environment(
-        loader=FileSystemLoader(_FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     photos: dict[Path, str] = {}
 
     def photo(shown: Shown) -> str:
@@ -92,7 +85,10 @@ def write_report(
         *evaluation.estimates,
         *evaluation.cold,
     ]
-    page = environment.get_template("report.html.j2").render(
+    write_page(
+        path,
+        _FOLDER / "report.html.j2",
+        "report",
         title=title,
         simulated=simulated or any(table.simulated for table in tables),
         leaks=[words.subject(table) for table in tables if table.leaks],
@@ -111,14 +107,6 @@ def write_report(
         set_aside=[{**one, "count": f"{one['count']:,}"} for one in set_aside],
         glossary=words.glossary(metric for table in every for metric in table.metrics),
     )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # A shopper may have typed half of a character, which no file can hold.
-        path.write_bytes(page.encode("utf-8", "replace"))
-    except OSError as error:
-        raise VetrinaError(
-            f"{path}: the report cannot be written there ({error.strerror}). Name another file."
-        ) from error
 
 
 def _data_uri(path: Path) -> str:
