@@ -170,7 +170,7 @@ def _chorus(seeds: Sequence[int], quick: bool) -> Iterator[SeedTable]:
         whole,
         whose,
         reference="BM25",
-        unit=f"answers to {len(texts)} queries",
+        unit=f"answers to {len(whose[0])} queries",
         notes=_notes(f"judged among the first 10: {shares}; the rest counts as not relevant"),
     )
     yield over_seeds(
@@ -178,7 +178,7 @@ def _chorus(seeds: Sequence[int], quick: bool) -> Iterator[SeedTable]:
         pool,
         whose,
         reference="BM25",
-        unit=f"answers to {len(texts)} queries",
+        unit=f"answers to {len(whose[0])} queries",
         notes=_notes(),
     )
 
