@@ -115,6 +115,20 @@ def test_a_changed_photo_is_one_photo_encoded(tmp_path: Path) -> None:
     assert not vectors(shop, "photo")[4].any()
 
 
+@pytest.mark.slow
+def test_photos_are_learned_anew_when_their_texts_are_others(tmp_path: Path) -> None:
+    """What words say of photos is learned from the titles: of new ones nothing would be known."""
+    make_shop(tmp_path, events=False)
+    shop = set_options(tmp_path / "shop", {"# filters = 200": "filters = 8"})
+    build(shop)
+    ids = shop.items.ids
+    edit_products(shop, {ids[0]: {"name": "Something else"}})
+    assert build(shop)["photo"]["learned"] == 0
+    edit_products(shop, {item: {"name": f"Kleid {item}"} for item in ids})
+    counts = build(shop)
+    assert (counts["photo"]["learned"], counts["attributes"]["learned"]) == (1, 0)
+
+
 def test_a_damaged_cache_is_learned_anew_and_gives_the_same(shop: Shop) -> None:
     before = vectors(shop)
     (cache,) = (shop.root / "media").glob("text-*")

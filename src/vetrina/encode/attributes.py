@@ -14,7 +14,7 @@ from datetime import date
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -96,6 +96,7 @@ class AttributesEncoder(Encoder):
 
     modality = "attributes"
     cost = "light: one SVD, no training"
+    learns_texts: ClassVar[bool] = False
     config_type = AttributesConfig
 
     def read(self, items: Items, root: Path) -> tuple[Sequence[Content], list[str]]:

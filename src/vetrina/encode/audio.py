@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -77,6 +77,7 @@ class AudioEncoder(Encoder):
     modality = "audio"
     needs = "media"
     cost = "decoding of 30 seconds of each clip, and a Fourier transform of them"
+    learns_texts: ClassVar[bool] = False
     config_type = AudioConfig
 
     def read(self, items: Items, root: Path) -> tuple[Sequence[str], list[str]]:

@@ -36,6 +36,9 @@ class Encoder(Component):
     device: str = "cpu"
     #: Whether :meth:`fit` takes nothing from the items, so that it need not be done again when they change.
     ready_made: ClassVar[bool] = False
+    #: Whether :meth:`fit` may take what is written about the items, beside their contents. It is then done again
+    #: when that has changed as well: what words mean in photos is not known before there are words.
+    learns_texts: ClassVar[bool] = True
 
     @classmethod
     def facts(cls) -> dict[str, str]:

@@ -26,6 +26,7 @@ from vetrina.core import Items, Progress, component_class
 from vetrina.core.file_hash import remembered
 from vetrina.core.progress import Step
 from vetrina.encode.base import Encoder
+from vetrina.encode.texts import TextEncoder
 from vetrina.engine.checksum import file_checksum
 from vetrina.engine.config import BuildConfig, EncoderConfig, ShopConfig
 from vetrina.engine.fusing import fuse_catalogue
@@ -152,12 +153,13 @@ class _Cache:
         if not present.any():
             return None, count
         self._restore()
+        lessons = (_with_texts(keys, items) if self.cls.learns_texts else keys).filter(present)
         # Counted since it learned, not since the last build: many small changes are a large one.
-        unseen = np.mean(_places(keys.filter(keys != ""), self.learned) < 0)
+        unseen = np.mean(_places(lessons, self.learned) < 0)
         if self.encoder is None or (unseen > self.build.refit_share and not self.cls.ready_made):
             with progress.step(f"Learning the {modality} encoder"):
                 self.encoder = encoder.fit(items, contents, progress)
-            self.learned, self.keys = keys.filter(keys != "").unique(maintain_order=True), keys.clear()
+            self.learned, self.keys = lessons.unique(maintain_order=True), keys.clear()
             self._save_learned()  # a build that is killed while it encodes need not learn again
             count["learned"] = 1
         old = np.where(present, _places(keys, self.keys), -1)
@@ -308,6 +310,14 @@ class _Contents(Sequence[Any]):
 def _parts(places: Ints) -> list[Ints]:
     """At most so many contents as an encoder is given at once."""
     return [places[start : start + _PART] for start in range(0, len(places), _PART)]
+
+
+def _with_texts(keys: pl.Series, items: Items) -> pl.Series:
+    """Keys of contents together with hashes of what is written about their items."""
+    texts: list[str] = []
+    for start in range(0, len(items), _SLICE):
+        texts += TextEncoder().read(Items(items.table.slice(start, _SLICE)), Path())[1]
+    return (keys + " " + pl.Series(texts, dtype=pl.String)).alias("key")
 
 
 def _places(wanted: pl.Series, known: pl.Series) -> Ints:
