@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import onnx
+import polars as pl
 import pytest
 
+from vetrina.core import Items, Silent
 from vetrina.core.errors import DataError, MissingExtra, SnapshotError
+from vetrina.encode import PretrainedEncoder, TransformerEncoder
 from vetrina.encode.base import unit_rows
 from vetrina.encode.onnx import Network, found_again, in_int8
 
@@ -104,3 +108,12 @@ def test_found_again_counts_what_is_nearer() -> None:
     # Among no more than k anything is found, and a network that says the same of all finds nothing.
     assert found_again(queries, queries, 4) == 0
     assert found_again(np.ones_like(queries), np.ones_like(queries), 1) == 0
+
+
+@pytest.mark.parametrize("encoder", [PretrainedEncoder, TransformerEncoder])
+def test_what_brings_in_a_model_names_the_one_extra_that_has_all_it_needs(
+    encoder: type[PretrainedEncoder] | type[TransformerEncoder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingExtra, match=r"needs torch: pip install 'vetrina\[pretrained\]'"):
+        encoder(model=str(tmp_path)).fit(Items(pl.DataFrame({"item": ["a"]})), [""], Silent())

@@ -327,7 +327,7 @@ def test_what_timm_writes_says_how_photos_are_wanted(tmp_path: Path) -> None:
         ("empty", DataError, "cannot be read as a model"),
         ("bert", DataError, "does not take photos"),
         ("bare.onnx", MissingFile, "nothing says how the network wants its photos"),
-        ("text.onnx", DataError, "Not a network"),
+        ("text.onnx", DataError, "text.onnx: Not a network"),
         ("unsaid.onnx", DataError, "crop"),
         ("large.onnx", DataError, "does not take photos as its preparation says"),
     ],

@@ -161,8 +161,8 @@ def found_again(queries: npt.NDArray[np.float32], documents: npt.NDArray[np.floa
     return float(np.mean((likeness >= likeness.diagonal()[:, None]).sum(axis=1) <= k))
 
 
-def import_torch(what: str, device: str = "cpu") -> Any:
-    """The module torch, for training ``what`` on ``device``.
+def import_torch(what: str, device: str = "cpu", extra: str = "torch") -> Any:
+    """The module torch, for training ``what`` on ``device``; ``extra`` is the one to install where it is missing.
 
     Raises
     ------
@@ -172,7 +172,7 @@ def import_torch(what: str, device: str = "cpu") -> Any:
     try:
         import torch
     except ImportError:
-        raise MissingExtra(f"{what} needs torch: pip install 'vetrina[torch]'.") from None
+        raise MissingExtra(f"{what} needs torch: pip install 'vetrina[{extra}]'.") from None
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise MissingExtra(f"torch finds no {device} here: install torch for CUDA, or set device to cpu.")
     return torch

@@ -145,7 +145,10 @@ class PretrainedEncoder(PublicModelEncoder):
 
     def _take(self, model: PublicModel) -> None:
         super()._take(model)
-        inputs, outputs = self._photos.inputs, self._photos.outputs
+        try:
+            inputs, outputs = self._photos.inputs, self._photos.outputs
+        except DataError as error:
+            raise DataError(f"{self.config.model}: {error}") from error
         if len(inputs) != 1 or (model.output and model.output not in outputs):
             raise DataError(
                 f"{self.config.model}: expected a network with one input, the photos, and an output "

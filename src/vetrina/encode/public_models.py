@@ -330,7 +330,7 @@ def fetched(model: str, revision: str) -> Path:
 
 
 def _of_transformers(folder: Path, model: str) -> PublicModel:
-    import_torch("Bringing in a model")
+    import_torch("Bringing in a model", extra="pretrained")
     network, missing = _loaded(folder, model)
     files = [folder / name for name in PREPARATION_FILES if (folder / name).is_file()]
     if not files and '"pretrained_cfg"' in (folder / "config.json").read_text(encoding="utf-8"):
@@ -373,7 +373,7 @@ def _loaded(folder: Path, model: str) -> tuple[Any, set[str]]:
 
 
 def _exported_photos(network: Any, missing: set[str], preparation: Preparation) -> bytes:
-    torch = import_torch("Bringing in a model")
+    torch = import_torch("Bringing in a model", extra="pretrained")
     joint = hasattr(network, "get_image_features")
     # A pooling layer whose weights did not come with the model is noise.
     pooled = not any("pool" in name for name in missing)
@@ -402,7 +402,7 @@ def _text(network: Any, folder: Path) -> TextPart | None:
     """What reads words, where the model has that."""
     if not hasattr(network, "get_text_features") or not hasattr(network.config, "text_config"):
         return None
-    torch = import_torch("Bringing in a model")
+    torch = import_torch("Bringing in a model", extra="pretrained")
     from transformers import AutoTokenizer
 
     try:

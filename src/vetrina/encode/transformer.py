@@ -156,7 +156,7 @@ class TransformerEncoder(PublicModelEncoder, TextEncoder):
 @lru_cache(maxsize=1)  # what comes of it depends on the files alone, and a shop may use a model twice
 def _exported(folder: Path, name: str, files: str) -> _Model:
     """The model in ``folder`` as ONNX, compared with what sentence-transformers itself answers."""
-    torch = import_torch("Bringing in a model")
+    torch = import_torch("Bringing in a model", extra="pretrained")
     try:
         import sentence_transformers  # noqa: F401  (before anything else is asked of its libraries)
     except ImportError:
