@@ -23,7 +23,7 @@ __all__ = ["Reason", "explain"]
 Floats = npt.NDArray[np.float32]
 
 #: The groups, in the order in which they are told when their shares are equal.
-GROUPS = ("words", "looks", "people", "history", "taste", "price", "popularity", "shopper", "common")
+GROUPS = ("words", "looks", "people", "history", "taste", "price", "popularity", "shopper", "sources", "common")
 
 
 _TITLE = 80  # characters
@@ -34,7 +34,9 @@ class Reason(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    kind: str = Field(description="words, looks, people, history, taste, price, popularity, shopper or common.")
+    kind: str = Field(
+        description="words, looks, people, history, taste, price, popularity, shopper, sources or common."
+    )
     share: float = Field(description="What it adds to the score; below zero it takes away.")
     text: str = Field(description="The reason in words.")
     evidence: dict[str, Any] = Field(default_factory=dict, description="What it rests on.")
@@ -222,6 +224,12 @@ class _Evidence:
         else:
             return "Nothing known of you yet", evidence
         return "How often and how lately you shop here", evidence
+
+    def _sources(self, row: int, favours: bool) -> tuple[str, dict[str, Any]]:
+        found = [name for name in self.engine.sources if self.lists.columns[name][row] > 0]
+        said = "Found" if favours else "Found further down"
+        ways = "one way" if len(found) == 1 else f"{len(found)} ways"
+        return f"{said} in {ways}", {"sources": found}
 
     def _common(self, row: int, favours: bool) -> tuple[str, dict[str, Any]]:
         return "What all results have in common", {}

@@ -123,7 +123,7 @@ def fit_ranker(engine: Engine, rows: TrainingRows, config: ShopConfig, progress:
     """The same engine with the ranker of ``config`` fitted on ``rows``; a match score where they hold too little."""
     if not enough_to_learn(rows):
         # Nothing was chosen, or too little to learn an order from: similarities, added up.
-        return replace(engine, ranker=MatchScore().fit(rows))
+        return replace(engine, ranker=_added_up(config).fit(rows))
     ranker = unfitted_ranker(config)
     with (progress or Silent()).step(f"Fitting {config.rank.ranker} on {len(rows.gain):,} rows"):
         return replace(engine, ranker=ranker.fit(rows))
@@ -134,6 +134,12 @@ def unfitted_ranker(config: ShopConfig) -> Ranker:
     name = config.rank.ranker
     drawn = {"seed": config.build.seed} if "seed" in component_class("ranker", name).config_type.model_fields else {}
     return cast(Ranker, create("ranker", name, {**drawn, **config.rank.options}))
+
+
+def _added_up(config: ShopConfig) -> MatchScore:
+    """Similarities added up: with the shop's own weights where it names such a ranker."""
+    named = config.rank.ranker == MatchScore.name
+    return MatchScore(**(config.rank.options if named else {}))
 
 
 def enough_to_learn(rows: TrainingRows) -> bool:
@@ -160,11 +166,11 @@ def fit_stages(
         sources={name: source.fit(items, log) for name, source in sources.items()},
         k={name: config.retrieve[name].k for name in names},
         features=[family.fit(items, log) for family in families],
-        ranker=MatchScore(),
+        ranker=_added_up(config),
         policy=config.policy,
         fuser=fuser,
     )
-    return replace(engine, ranker=MatchScore().fit(TrainingRows.none(engine.feature_names)))
+    return replace(engine, ranker=engine.ranker.fit(TrainingRows.none(engine.feature_names)))
 
 
 def _usable(source: str, items: Items) -> bool:

@@ -1,7 +1,8 @@
 """Several sources' candidates as one list per request, with every source's score beside each.
 
 This is late fusion: what words, vectors and other shoppers find is found by each for itself, and the
-ranker weighs their scores. Reciprocal rank, which needs no learning and no common scale, is beside them.
+ranker weighs their scores. Reciprocal rank, which needs no learning and no common scale, is beside them:
+the features "sources" read it.
 
 Source: G. Cormack, C. Clarke and S. Buettcher, Reciprocal rank fusion outperforms Condorcet and
 individual rank learning methods (SIGIR 2009).
@@ -86,6 +87,20 @@ def reciprocal_rank(rankings: Collection[npt.NDArray[np.integer]]) -> ItemList:
 
 
 def add_scores(sources: Mapping[str, Retriever], requests: Requests, lists: ItemList) -> None:
-    """Write every source's score of the lists' rows as a column."""
+    """Write every source's score of the lists' rows as a column; and "rrf" by those scores, where it is not there."""
     for name, source in sources.items():
         lists.columns[name] = source.score(requests, lists)
+    if "rrf" not in lists.columns:
+        lists.columns["rrf"] = _by_scores(lists, sources)
+
+
+def _by_scores(lists: ItemList, names: Collection[str]) -> npt.NDArray[np.float32]:
+    """Reciprocal ranks in lists that nobody retrieved: by each source's scores above 0, equal ones in order of item."""
+    rrf = np.zeros(len(lists.item))
+    for name in names:
+        scores = np.nan_to_num(lists.columns[name])
+        order = np.lexsort([lists.item, -scores, lists.row])
+        place = np.empty(len(order), dtype=np.int64)
+        place[order] = np.arange(len(order)) - lists.offsets[lists.row[order]]
+        rrf += np.where(scores > 0, 1 / (_CONSTANT + 1 + place), 0)
+    return rrf.astype(np.float32)
