@@ -62,7 +62,7 @@ def test_python_of_the_page_runs(page: Path, tmp_path: Path) -> None:
     work = tmp_path / "work"
     work.mkdir()
     done = subprocess.run(
-        [sys.executable, "-W", "error", str(script)], cwd=work, capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, "-W", "error", str(script)], cwd=work, capture_output=True, text=True, check=False, timeout=600
     )
     assert done.returncode == 0, done.stderr
 

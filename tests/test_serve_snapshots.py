@@ -85,7 +85,7 @@ def test_a_damaged_or_absent_snapshot_is_a_problem_until_it_is_mended(own: tuple
 def test_nothing_is_served_without_a_snapshot(shop: Path, tmp_path: Path) -> None:
     shutil.copy(shop / "shop.toml", tmp_path)
     command = [sys.executable, "-m", "vetrina", "serve", str(tmp_path), "--port", "0"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 1
     assert "vetrina build" in done.stderr
     assert len(done.stderr.splitlines()) == 1

@@ -145,7 +145,7 @@ def test_another_process_writes_and_this_one_reads(store: WindowStore) -> None:
         store.close()
     """
     run = [sys.executable, "-W", "error", "-c", textwrap.dedent(script), str(store.path)]
-    done = subprocess.run(run, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(run, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     assert seen(store.windows(["ana"], ITEMS, 10)) == [0, 3]
 
