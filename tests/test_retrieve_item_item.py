@@ -11,6 +11,7 @@ import pytest
 from planted import asked, items_of, lists_of, log_of, nothing
 from vetrina.core import EventKind, EventLog
 from vetrina.retrieve import ItemItem
+from vetrina.testing import check_retriever
 
 N = 12
 ITEMS = items_of(N)
@@ -44,6 +45,47 @@ def test_similarity_is_the_cosine_of_audiences() -> None:
     np.testing.assert_allclose(got / got.max(), expected / expected.max(), atol=1e-6)
 
 
+@pytest.mark.parametrize("damping", [0.0, 0.3, 0.9])
+def test_conditional_is_the_share_of_shoppers_over_damped_popularity(damping: float) -> None:
+    log, bought = baskets(3)
+    expected = np.zeros((N, N))
+    for one in range(N):
+        for other in range(N):
+            both = sum(row[one] * row[other] for row in bought)
+            if one != other and both:
+                expected[one, other] = both / bought[:, one].sum() / bought[:, other].sum() ** damping
+    got = ItemItem(similarity="conditional", damping=damping).fit(ITEMS, log).similarity.toarray()
+    np.testing.assert_allclose(got, expected / expected.max(), atol=1e-6)
+    assert abs(expected - expected.T).max() > 0.01  # it has a direction
+
+
+def test_conditional_counts_shoppers_and_not_what_they_did() -> None:
+    once = [(0.0, who, BUY, item) for who in "abc" for item in (2, 7)] + [(0.0, "a", BUY, 5)]
+    often = [*once, *[(0.0, "a", VIEW, item) for item in (2, 5, 5, 7)]]
+    got, wanted = (
+        ItemItem(similarity="conditional").fit(ITEMS, log_of(ITEMS, one)).similarity for one in (often, once)
+    )
+    np.testing.assert_array_equal(got.toarray(), wanted.toarray())
+
+
+def test_conditional_keeps_the_nearest_by_its_own_order() -> None:
+    log, bought = baskets(4)
+    both = bought.T @ bought
+    shoppers = bought.sum(axis=0)
+    ranked = both / np.maximum(shoppers, 1) ** 0.5
+    np.fill_diagonal(ranked, 0)
+    kept = ItemItem(similarity="conditional", neighbours=3).fit(ITEMS, log).similarity.toarray()
+    for item in range(N):
+        some = np.flatnonzero(kept[item])
+        worst = ranked[item, some].min(initial=np.inf)
+        assert len(some) <= 3
+        assert np.count_nonzero(ranked[item] > worst + 1e-9) <= 2
+
+
+def test_conditional_holds_to_the_contract() -> None:
+    check_retriever(lambda: ItemItem(similarity="conditional"))
+
+
 def test_a_windows_score_is_the_decayed_sum_of_its_items_similarities() -> None:
     log, bought = baskets()
     source = ItemItem(half_life_days=10.0).fit(ITEMS, log)
@@ -71,7 +113,7 @@ def test_only_the_nearest_neighbours_are_kept() -> None:
         assert np.count_nonzero(expected[item] > worst + 1e-9) <= 2
 
 
-@pytest.mark.parametrize("similarity", ["cosine", "bm25", "tfidf"])
+@pytest.mark.parametrize("similarity", ["cosine", "bm25", "tfidf", "conditional"])
 def test_shoppers_of_one_taste_are_shown_more_of_it(similarity: str) -> None:
     """A checkerboard: even items are bought by one half of the shoppers, odd ones by the other."""
     rng = np.random.default_rng(0)

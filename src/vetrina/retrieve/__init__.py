@@ -1,14 +1,17 @@
 """Candidate sources, one file each, and their merging."""
 
 from vetrina.retrieve.base import Retriever
+from vetrina.retrieve.ease import Ease
 from vetrina.retrieve.history import History
 from vetrina.retrieve.item_item import ItemItem
 from vetrina.retrieve.lexical import Lexical
 from vetrina.retrieve.merge import merge, reciprocal_rank
 from vetrina.retrieve.popular import Popular
+from vetrina.retrieve.user_user import UserUser
 from vetrina.retrieve.vector import PhotoVector, TextVector, Vector
 
 __all__ = [
+    "Ease",
     "History",
     "ItemItem",
     "Lexical",
@@ -16,6 +19,7 @@ __all__ = [
     "Popular",
     "Retriever",
     "TextVector",
+    "UserUser",
     "Vector",
     "merge",
     "reciprocal_rank",

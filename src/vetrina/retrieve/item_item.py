@@ -1,8 +1,9 @@
 """Item-to-item collaborative candidates: people who chose what you chose, chose this.
 
 Sources: G. Linden, B. Smith and J. York, Amazon.com Recommendations (IEEE
-Internet Computing 2003); the similarity matrix is computed by the library
-``implicit``.
+Internet Computing 2003); M. Deshpande and G. Karypis, Item-based top-N
+recommendation algorithms (ACM TOIS 2004) for conditional probability; the
+similarity matrix is computed by the library ``implicit``.
 """
 
 from __future__ import annotations
@@ -15,59 +16,64 @@ import numpy.typing as npt
 from pydantic import Field
 from scipy import sparse
 
-from vetrina.core import Config, EventKind, EventLog, ItemList, Items, Requests, register
-from vetrina.core.log import Windows
-from vetrina.retrieve.base import Allowed, Found, Retriever, pick, top_k
+from vetrina.core import EventLog, ItemList, Items, Requests, register
+from vetrina.retrieve.collaborative import Collaborative, CollaborativeConfig
 
 __all__ = ["ItemItem", "ItemItemConfig"]
 
 
-class ItemItemConfig(Config):
+class ItemItemConfig(CollaborativeConfig):
     """How similarity between items is measured, and how the window is weighed."""
 
-    similarity: Literal["cosine", "bm25", "tfidf"] = "cosine"
+    similarity: Literal["cosine", "bm25", "tfidf", "conditional"] = "cosine"
     neighbours: int = Field(default=200, ge=1, description="Similar items kept for each item.")
-    half_life_days: float = Field(default=30.0, gt=0, description="An event of this age counts half.")
-    search_sessions: bool = Field(
-        default=True, description="Also learn from views and clicks, not from purchases alone."
+    damping: float = Field(
+        default=0.5, ge=0, le=1, description="Of conditional: power of popularity by which a popular item is held back."
     )
 
 
-#: How much an event of each kind says about a shopper's interest.
-_WEIGHT = np.array([0, 0, 1.0, 1.0, 2.0, 3.0, 1.0, -1.0], dtype=np.float32)
-
-
 @register("retriever", "item_item")
-class ItemItem(Retriever):
-    """Sum over the window of the similarity of each past item, decayed by age."""
+class ItemItem(Collaborative):
+    """Sum over the window of the similarity of each past item, decayed by age.
 
-    learns = "log"
+    Similarity is that of the items' audiences: ``cosine``, the same after ``bm25`` or ``tfidf`` weighting, or
+    ``conditional``, the share of one item's shoppers who chose the other, divided by that other's number of
+    shoppers to the power of ``damping``: n(i, j) / (n(i) · n(j)^damping). The largest is made 1.
+
+    Examples
+    --------
+    >>> from vetrina.core import Query
+    >>> from vetrina.testing import small_shop
+    >>> items, log = small_shop()
+    >>> source = ItemItem(similarity="conditional").fit(items, log)
+    >>> last = log.time[-1:]
+    >>> requests = Requests(log.windows(log.shopper[-1:], last, 50), [Query()], last)
+    >>> ids, scores = source.retrieve(requests, k=3, allowed=None)
+    >>> ids.shape
+    (1, 3)
+    """
+
     config_type = ItemItemConfig
 
     def fit(self, items: Items, log: EventLog) -> Self:
         from implicit.nearest_neighbours import (
             BM25Recommender,
             CosineRecommender,
+            ItemItemRecommender,
             TFIDFRecommender,
         )
         from implicit.utils import ParameterWarning
 
         self.items_ = items
-        n_items = len(items)
-        kept = log.of_kinds(EventKind.view, EventKind.click, EventKind.cart, EventKind.purchase, EventKind.rate)
-        if not self.config.search_sessions:
-            kept = log.of_kinds(EventKind.purchase)
-        kept = kept.take(kept.shopper >= 0)  # what nobody known did goes together with nothing
-        counts = sparse.csr_array(
-            (_WEIGHT[kept.kind], (kept.shopper, kept.item)), shape=(max(len(log.shoppers), 1), n_items)
-        )
-        counts.sum_duplicates()
-        counts.data = np.log1p(counts.data)
-        # Shoppers who come later are in the code book, and must not count in an idf.
-        there = np.diff(counts.indptr) > 0
-        counts = counts[there] if there.any() else counts
+        counts = self._chosen(log, len(items))
+        shoppers = np.maximum(np.bincount(counts.indices, minlength=len(items)), 1).astype(np.float64)
+        conditional = self.config.similarity == "conditional"
+        if conditional:
+            # Both sides of a pair get the power here, which does not change an item's order of neighbours.
+            counts.data = (shoppers**-self.config.damping)[counts.indices]
         makers = {"cosine": CosineRecommender, "bm25": BM25Recommender, "tfidf": TFIDFRecommender}
-        model = makers[self.config.similarity](K=self.config.neighbours + 1, num_threads=1)
+        maker = makers.get(self.config.similarity, ItemItemRecommender)
+        model = maker(K=self.config.neighbours + 1, num_threads=1)
         # An item that only a shopper of everything chose has a weight of 0, and is like nothing:
         # 0/0 there. implicit also warns of a matrix that it hands to itself.
         with np.errstate(divide="ignore", invalid="ignore"), warnings.catch_warnings():
@@ -75,6 +81,8 @@ class ItemItem(Retriever):
             model.fit(sparse.csr_matrix(counts), show_progress=False)
         similarity = sparse.csr_array(model.similarity)
         similarity.data = np.nan_to_num(similarity.data)
+        if conditional:
+            similarity.data *= np.repeat(shoppers ** (self.config.damping - 1), np.diff(similarity.indptr))
         similarity.setdiag(0)
         similarity.eliminate_zeros()
         largest = similarity.data.max(initial=0.0)
@@ -89,22 +97,11 @@ class ItemItem(Retriever):
         n_items = len(self.pointers_) - 1
         return sparse.csr_array((self.values_, self.columns_, self.pointers_), shape=(n_items, n_items))
 
-    def _weights(self, requests: Requests) -> npt.NDArray[np.float32]:
-        windows: Windows = requests.windows
-        decay = np.exp2(-requests.age / self.config.half_life_days)
-        return np.asarray(np.maximum(_WEIGHT[windows.kind], 0) * decay, dtype=np.float32)
-
     def _scores(self, requests: Requests) -> sparse.csr_array:
         self.require_fitted("values_")
         n_items = len(self.pointers_) - 1
         window = requests.windows.weighted(self._weights(requests), n_items)
         return sparse.csr_array(window @ self.similarity)
-
-    def retrieve(self, requests: Requests, k: int, allowed: Allowed) -> Found:
-        return top_k(self._scores(requests).toarray(), k, allowed)
-
-    def score(self, requests: Requests, lists: ItemList) -> npt.NDArray[np.float32]:
-        return pick(self._scores(requests), lists)
 
     def strongest(self, requests: Requests, lists: ItemList) -> npt.NDArray[np.int32]:
         """The past item that speaks most for each row (-1 for none): the evidence of an explanation."""
