@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 
 from vetrina.core import Items, Silent, component_class
 from vetrina.core.colour import cielab
-from vetrina.core.errors import NotFitted
+from vetrina.core.errors import ConfigError, NotFitted
 from vetrina.encode import PhotoEncoder
 from vetrina.encode.photo import _pool
 
@@ -219,3 +219,25 @@ def test_held_out_fashion_photos_find_their_kind_and_colour() -> None:
         codes = rows[label].fill_null("").rank("dense").to_numpy().astype(int)
         voted = [np.bincount(codes[train][row]).argmax() for row in near]
         assert np.mean(voted == codes[test]) > floor, label
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"width": 16, "height": 16, "patch": 16}, "width = 16 has room for 1 of the 3 windows"),
+        ({"stride": 99}, "width = 48 has room for 1 of the 3 windows"),
+        ({"width": 18, "height": 16, "patch": 10, "stride": 4}, "height = 16 has room for 2 of the 4 windows"),
+    ],
+)
+def test_a_frame_too_small_for_the_grid_is_told_of(options: dict[str, int], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        PhotoEncoder(None, **options)
+
+
+def test_the_smallest_frame_that_fills_the_grid() -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    options = {"width": 16, "height": 16, "patch": 10, "stride": 2, "filters": 2, "palette": 2}
+    empty = {name: [""] for name in ("title", "description", "category", "brand", "colour")}
+    items = Items(pl.DataFrame({**empty, "price": pl.Series([None], dtype=pl.Float64)}))
+    vectors = PhotoEncoder(None, **options).fit(items, [photo], Silent()).transform([photo])
+    assert np.linalg.norm(vectors) == pytest.approx(1, abs=1e-5)

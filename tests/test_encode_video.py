@@ -187,6 +187,8 @@ def test_options_are_checked_when_made() -> None:
         VideoEncoder(photo_encoder="convet")
     with pytest.raises(ConfigError, match="filtres"):
         VideoEncoder(photo_options={"filtres": 3})
+    with pytest.raises(ConfigError, match="room for 1 of the 3 windows"):
+        VideoEncoder(photo_options={"stride": 99})
     with pytest.raises(NotFitted):
         VideoEncoder().transform([])
 

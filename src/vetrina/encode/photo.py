@@ -21,7 +21,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
-from pydantic import Field
+from pydantic import Field, model_validator
 from scipy import sparse
 
 from vetrina.core import Config, Items, Progress, register
@@ -40,6 +40,7 @@ Floats = npt.NDArray[np.float32]
 Photos = npt.NDArray[np.uint8]
 
 _WORDS_RIDGE = 2.0  # regularisation of the words' map to photos
+_ROWS, _COLUMNS = 4, 3  # of the grid of cells over which filters' answers are pooled
 
 
 class PhotoConfig(Config):
@@ -58,6 +59,18 @@ class PhotoConfig(Config):
     vocabulary: int = Field(default=50_000, ge=1, description="Words, pairs of words and character n-grams, at most.")
     fit_photos: int = Field(default=5_000, ge=1, description="Photos learned from, drawn at random where more.")
     seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _fills_the_grid(self) -> Self:
+        for side, cells in (("width", _COLUMNS), ("height", _ROWS)):
+            wide = getattr(self, side)
+            room = (wide - self.patch) // self.stride + 1
+            if room < cells:
+                raise ValueError(
+                    f"{side} = {wide} has room for {room} of the {cells} windows that are needed at least, "
+                    f"with patch = {self.patch} and stride = {self.stride}"
+                )
+        return self
 
 
 @register("encoder", "convnet")
@@ -182,13 +195,13 @@ class PhotoEncoder(Encoder):
         return np.concatenate(pooled), np.concatenate(shares)
 
     def _convolve(self, photos: Photos) -> Floats:
-        """Filters over contrast-normalised patches, soft threshold, mean over 4 x 3 cells."""
+        """Filters over contrast-normalised patches, soft threshold, mean over the grid's cells."""
         side, stride = self.config.patch, self.config.stride
         windows = sliding_window_view(photos, (side, side), axis=(1, 2))[:, ::stride, ::stride]
         n, high, wide = windows.shape[:3]
         flat = windows.transpose(0, 1, 2, 4, 5, 3).reshape(n * high * wide, -1).astype(np.float32)
         answers = _normalise_contrast(flat) @ self.filters_ - (self.offset_ + np.float32(self.config.threshold))
-        return _pool(np.maximum(answers, 0, out=answers).reshape(n, high, wide, -1), 4, 3)
+        return _pool(np.maximum(answers, 0, out=answers).reshape(n, high, wide, -1), _ROWS, _COLUMNS)
 
     @cached_property
     def nearness(self) -> Floats:
