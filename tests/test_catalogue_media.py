@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import unicodedata
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 import pytest
@@ -15,6 +18,8 @@ from vetrina.catalogue.mapping import ItemMapping
 from vetrina.core import ITEM_COLUMNS
 from vetrina.engine.config import read_config
 from vetrina.engine.create import create_from_tables
+
+Form = Literal["NFC", "NFD"]
 
 
 def draw(folder: Path, *names: str) -> None:
@@ -33,11 +38,11 @@ def test_a_pattern_gives_each_file_to_the_product_with_the_longest_id(tmp_path: 
         tmp_path / "img", *(f"{name}.jpg" for name in ("12", "12_2", "12_10", "12_3", "12_3_back", "1_a", "4-a", "9_x"))
     )
     found = read(tmp_path, "sku\n12\n12_3\n1\n4\n", photos="img", photo="{item}.jpg", more_photos="{item}_*.jpg")
-    assert found.table["photo"].to_list() == ["img/12.jpg", "img/12_3.jpg", "", ""]
+    assert found.table["photo"].to_list() == ["img/12.jpg", "img/12_3.jpg", "img/1_a.jpg", ""]
     assert found.table["more_photos"].to_list() == [
         ["img/12_10.jpg", "img/12_2.jpg"],
         ["img/12_3_back.jpg"],
-        ["img/1_a.jpg"],
+        [],
         [],
     ]
     assert found.quarantine.select("row", "column").rows() == [(4, "photo"), (5, "photo")]
@@ -82,6 +87,44 @@ def test_bad_further_photos_go_to_quarantine_and_the_good_stay(tmp_path: Path) -
         (2, "more_photos", "gone.jpg"),
     ]
     assert any("1 photos are given as web addresses" in note for note in found.notes)
+
+
+def test_where_the_photo_is_bad_the_first_good_one_takes_its_place(tmp_path: Path) -> None:
+    draw(tmp_path, "2.jpg", "3.jpg")
+    (tmp_path / "bad.jpg").write_text("no photo")
+    rows = 'sku,main,more\na,bad.jpg,"gone.jpg,2.jpg,3.jpg"\nb,,3.jpg\nc,bad.jpg,\n'
+    found = read(tmp_path, rows, photo="main", more_photos="more")
+    assert found.table.select("photo", "more_photos").rows() == [("2.jpg", ["3.jpg"]), ("3.jpg", []), ("", [])]
+    assert found.quarantine.select("row", "column", "value").rows() == [
+        (2, "photo", "bad.jpg"),
+        (2, "more_photos", "gone.jpg"),
+        (4, "photo", "bad.jpg"),
+    ]
+
+
+@pytest.mark.parametrize(("told", "written"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_letters_with_marks_may_be_written_otherwise_in_the_table(tmp_path: Path, told: Form, written: Form) -> None:
+    """One character or two: "é" in a table, and in the name of a file that was made on a Mac."""
+    table, disk = (partial(unicodedata.normalize, form) for form in (told, written))
+    names = [disk(f"é/{name}.jpg") for name in ("ñ", "ö", "ö_2")]
+    draw(tmp_path, *names)
+    write_sound(tmp_path / disk("é/ü.wav"), sound("flute", [300.0], seconds=0.2))
+    write_video(tmp_path / disk("é/å.mp4"), moving((9, 9, 9), "bar", n_frames=5))
+    rows = table("sku,image,images,sound,film\nñ,ñ.jpg,ñ.jpg|ö.jpg,ü.wav,å.mp4\nö,,,,ç.mp4\n")
+    columns = {"audio": "sound", "video": "film", "media": table("é"), "photos": table("é")}
+    found = read(tmp_path, rows, photo="image", more_photos="images", **columns)
+    row = found.table.row(0, named=True)
+    assert (row["photo"], row["more_photos"]) == (names[0], [names[1]])
+    assert (row["audio"], row["video"]) == (disk("é/ü.wav"), disk("é/å.mp4"))
+    assert found.quarantine.select("column", "value").rows() == [("video", table("é/ç.mp4"))]
+    found = read(tmp_path, rows, photo="{item}.jpg", more_photos="{item}_*.jpg", photos=table("é"))
+    assert found.table["photo"].to_list() == names[:2]
+    assert found.table["more_photos"].to_list() == [[], [names[2]]]
+    found = read(tmp_path, rows, photo=table("é/{item}*.jpg"), more_photos=table("é/{item}*.jpg"))
+    assert found.table["photo"].to_list() == names[:2]
+    assert found.table["more_photos"].to_list() == [[], [names[2]]]
+    mapping, notes = made(tmp_path, {"id": ["1"], "title": ["One"], "image": [table("é/ñ.jpg")]})
+    assert (mapping.photo, notes) == ("image", [])
 
 
 def test_patterns_are_checked(tmp_path: Path) -> None:
@@ -172,7 +215,7 @@ def test_media_of_canonical_tables_come_in_by_the_same_door(tmp_path: Path) -> N
         shop, items=table, events=None, judgements=None, photos_root=tmp_path / "there", name="Two", overrides=None
     )
     found = read_items(read_config(shop / "shop.toml").items, shop)
-    assert found.table["photo"].to_list() == ["", ""]
-    assert found.table["more_photos"].to_list() == [["../there/a.jpg", "../there/b.jpg"], []]
+    assert found.table["photo"].to_list() == ["../there/a.jpg", ""]
+    assert found.table["more_photos"].to_list() == [["../there/b.jpg"], []]
     assert found.table["audio"].to_list() == ["../there/a.wav", ""]
     assert found.quarantine["column"].to_list() == ["audio"]

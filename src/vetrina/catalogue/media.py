@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -22,7 +23,7 @@ from vetrina.core.media import can_read_clips, check_clip
 from vetrina.core.photo import MAX_PIXELS, open_photo
 from vetrina.core.progress import Progress, Silent
 
-__all__ = ["check_files", "matching_files", "read_media", "remembered_photos", "several"]
+__all__ = ["as_on_disk", "check_files", "matching_files", "read_media", "remembered_photos", "several"]
 
 Names = list[list[str]]
 Kind = Literal["photo", "audio", "video"]
@@ -50,7 +51,8 @@ def read_media(
     Returns
     -------
     columns : dict of str to Series
-        Paths seen from ``root``, of files that can be read.
+        Paths seen from ``root``, of files that can be read. Where the photo cannot, the first further one that can
+        takes its place.
     quarantine : DataFrame
         One row for each file that cannot.
     notes : list of str
@@ -72,6 +74,9 @@ def read_media(
         for row, path in zip(owner, sound, strict=True):
             if path:
                 more[row].append(path)
+    for row, paths in enumerate(more):
+        if paths and not kept[row]:  # what is shown of an item is its photo
+            kept[row] = paths.pop(0)
     columns = {"photo": pl.Series(kept, dtype=pl.String), "more_photos": pl.Series(more, dtype=pl.List(pl.String))}
     kinds: tuple[Literal["audio", "video"], ...] = ("audio", "video")
     for kind in kinds:
@@ -101,6 +106,32 @@ def several(cell: str) -> list[str]:
     return [part.strip() for part in parts if part.strip()]
 
 
+def as_on_disk(root: Path, path: str) -> str:
+    r"""A path as its file is called: where there is none of this very name, one that reads the same.
+
+    A letter with a mark is one character or two, in Unicode's form NFC or NFD. Files made on a Mac
+    often have the latter, tables that name them the former.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> root = Path(tempfile.mkdtemp())
+    >>> (root / "cafe\u0301.jpg").touch()
+    >>> as_on_disk(root, "caf\u00e9.jpg") == "cafe\u0301.jpg", as_on_disk(root, "th\u00e9.jpg") == "th\u00e9.jpg"
+    (True, True)
+    """
+    if path.isascii() or os.path.exists(root / path):
+        return path
+    found = ""
+    for part in path.split("/"):
+        forms = (part, unicodedata.normalize("NFC", part), unicodedata.normalize("NFD", part))
+        name = next((form for form in forms if os.path.exists(root / f"{found}{form}")), None)
+        if name is None:
+            return path
+        found += f"{name}/"
+    return found[:-1]
+
+
 def matching_files(folder: Path, pattern: str, ids: Sequence[str]) -> Names:
     """Files in a folder that a pattern finds for each id, in order of their names.
 
@@ -115,7 +146,8 @@ def matching_files(folder: Path, pattern: str, ids: Sequence[str]) -> Names:
     Returns
     -------
     list of list of str
-        Paths seen from the folder. A file that fits several ids is the longest one's.
+        Paths seen from the folder. A file that fits several ids is the longest one's. Letters with marks may
+        be written otherwise than in the id: see :func:`as_on_disk`.
 
     Examples
     --------
@@ -126,15 +158,16 @@ def matching_files(folder: Path, pattern: str, ids: Sequence[str]) -> Names:
     >>> matching_files(folder, "{item}_*.jpg", ["1", "12", "1_2", "3"])
     [['1_a.jpg', '1_b.jpg'], ['12_a.jpg'], ['1_2_a.jpg'], []]
     """
-    before, _, after = pattern.partition("{item}")
+    before, _, after = _composed(pattern).partition("{item}")
     row_of: dict[str, int] = {}
     for row, one in enumerate(ids):
-        row_of.setdefault(one, row)
-    lengths = sorted({len(one) for one in ids}, reverse=True)
+        row_of.setdefault(_composed(one), row)
+    lengths = sorted({len(one) for one in row_of}, reverse=True)
     found: Names = [[] for _ in ids]
     for path in _files(folder, pattern.split("/")):
-        rest = path.removeprefix(before)
-        for length in lengths if path.startswith(before) else ():
+        written = _composed(path)
+        rest = written.removeprefix(before)
+        for length in lengths if written.startswith(before) else ():
             own = rest[:length]
             if own in row_of and _fits(rest[length:], after.replace("{item}", own)):
                 found[row_of[own]].append(path)
@@ -149,10 +182,11 @@ def _photos(frame: pl.DataFrame, mapping: ItemMapping, root: Path, notes: list[s
         # One column, or one pattern, of all photos: the first of them is the photo.
         return [found[0] if found else "" for found in _named(frame, mapping, root, "photo", notes)]
     if column:
-        return _in_folder(mapping.photos, frame[column].fill_null("").to_list(), "photos", notes)
+        return _in_folder(root, mapping.photos, frame[column].fill_null("").to_list(), "photos", notes)
     if not mapping.photos:
         return [""] * frame.height
-    return _in_folder(mapping.photos, [mapping.photo.replace("{item}", one) for one in _plain(frame)], "photos", notes)
+    names = [mapping.photo.replace("{item}", one) for one in _plain(frame)]
+    return _in_folder(root, mapping.photos, names, "photos", notes)
 
 
 def _more_photos(
@@ -176,11 +210,12 @@ def _named(frame: pl.DataFrame, mapping: ItemMapping, root: Path, kind: str, not
     if column:
         cells = listed(frame[column], "\n").to_list()
         names = [several(cell) if photos else cell.split("\n")[:1] for cell in cells]
-        flat = _in_folder(folder, [one for found in names for one in found], "photos" if photos else kind, notes)
+        flat = _in_folder(root, folder, [one for found in names for one in found], "photos" if photos else kind, notes)
         paths = iter(flat)
         return [[path for _ in found if (path := next(paths))] for found in names]
     if not told:
         return [[] for _ in range(frame.height)]
+    folder = as_on_disk(root, folder)
     place = root / folder
     if not place.is_dir():
         raise MissingFile(f"There is no folder {place}, in which {kind} = {told!r} under [items] is looked for.")
@@ -188,18 +223,24 @@ def _named(frame: pl.DataFrame, mapping: ItemMapping, root: Path, kind: str, not
     return [[start + path for path in paths] for paths in matching_files(place, told, _plain(frame))]
 
 
-def _in_folder(folder: str, names: Sequence[str], what: str, notes: list[str]) -> list[str]:
+def _in_folder(root: Path, folder: str, names: Sequence[str], what: str, notes: list[str]) -> list[str]:
     """Names as paths seen from the shop's folder; web addresses are left out, and a note says so."""
     addresses = {place for place, name in enumerate(names) if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", name)}
     if addresses:
         notes.append(f"{len(addresses):,} {what} are given as web addresses, which are not fetched.")
     before = f"{folder.rstrip('/')}/" if folder else ""
-    return [before + name if name and place not in addresses else "" for place, name in enumerate(names)]
+    return [
+        as_on_disk(root, before + name) if name and place not in addresses else "" for place, name in enumerate(names)
+    ]
 
 
 def _plain(frame: pl.DataFrame) -> list[str]:
     """Ids as they stand in file names: a separator in one must not lead into another folder."""
     return frame["__id"].str.replace_all(r"[/\\]", "_").to_list()
+
+
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
 
 
 def _fits(text: str, pattern: str) -> bool:
@@ -213,7 +254,7 @@ def _files(folder: Path, levels: Sequence[str], within: str = "") -> Iterator[st
     with os.scandir(folder) as entries:
         for entry in entries:
             fixed = "*" not in level and "{item}" not in level
-            if entry.name.startswith(".") or (fixed and entry.name != level):
+            if entry.name.startswith(".") or (fixed and _composed(entry.name) != _composed(level)):
                 continue
             if deeper and entry.is_dir():
                 yield from _files(Path(entry.path), deeper, f"{within}{entry.name}/")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from vetrina.catalogue.mapping import ItemMapping
-from vetrina.catalogue.media import matching_files, several
+from vetrina.catalogue.media import as_on_disk, matching_files, several
 from vetrina.catalogue.tables import Table
 
 __all__ = ["Places", "find_media", "find_photos"]
@@ -82,7 +82,10 @@ def _place_of(
     # "photos/1.jpg" begins where the file lies, "1.jpg" in the folder that was named.
     places = [*([folder] if folder is not None else []), beside]
     # Joined as when they are read. Path.is_file would raise where a name is too long, as a data: address is.
-    found = {place: sum(os.path.isfile(f"{place}/{name}") for name in dict.fromkeys(names)) for place in places}
+    found = {
+        place: sum(os.path.isfile(f"{place}/{as_on_disk(place, name)}") for name in dict.fromkeys(names))
+        for place in places
+    }
     best = max(places, key=lambda place: found[place])
     if found[best]:
         return best, []
