@@ -112,6 +112,20 @@ def test_lists_times_and_cents(tmp_path: Path) -> None:
     assert read.quarantine["reason"].to_list()[0].startswith("not a time")
 
 
+@pytest.mark.parametrize(
+    ("dept", "kind", "category"),
+    [
+        (">>>", "", ""),
+        (">", "Boots", "Boots"),
+        ("Shoes >  > Boots", "", "Shoes > Boots"),
+        ("> Shoes>", "> >Boots >>", "Shoes > Boots"),
+        ('"[""Shoes"", """"]"', "", "Shoes"),
+    ],
+)
+def test_levels_of_a_category_without_a_name_are_left_out(tmp_path: Path, dept: str, kind: str, category: str) -> None:
+    assert items(tmp_path, f"1,a,{dept},{kind},,\n").table["category"].to_list() == [category]
+
+
 def test_ids_that_a_spreadsheet_made_fractions_of_are_whole_again(tmp_path: Path) -> None:
     read = items(tmp_path, "1.0,a,,,,\n2.0,b,,,,\n")
     assert read.table["item"].to_list() == ["1", "2"]

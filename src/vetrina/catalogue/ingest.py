@@ -403,10 +403,14 @@ def _without_html(texts: pl.Series) -> tuple[pl.Series, bool]:
 
 
 def _category(frame: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
+    """Paths of levels, of which those without a name are left out."""
     if not columns:
         return _constant(frame, "")
     levels = [
-        listed(frame[column], CATEGORY_SEPARATOR).str.replace_all(r"\s*>\s*", CATEGORY_SEPARATOR).alias(str(place))
+        listed(frame[column], CATEGORY_SEPARATOR)
+        .str.replace_all(r"\s*>[\s>]*", CATEGORY_SEPARATOR)
+        .str.strip_chars(CATEGORY_SEPARATOR)
+        .alias(str(place))
         for place, column in enumerate(columns)
     ]
     table = pl.DataFrame(levels)
