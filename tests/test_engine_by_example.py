@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from commands import Vetrina
 from engine_shop import built_shop, edit_products, make_shop
 from small_shop import COLOURS
-from vetrina import Shop
+from vetrina import Shop, create_shop
 from vetrina.core import Query, Requests, Windows
 from vetrina.core.errors import MissingFile, RequestError, UnknownItem
 from vetrina.engine import Ranking
@@ -210,6 +210,14 @@ def test_what_cannot_be_compared_is_said(tmp_path: Path) -> None:
     beside = bare.search("blue", like="p05", k=3)
     assert "only the words count" in beside.notes[0]
     assert all("blue" in title for title in titles(beside))
+
+
+def test_of_a_shop_of_one_product_it_is_said_that_there_is_no_other(tmp_path: Path, vetrina: Vetrina) -> None:
+    (tmp_path / "products.csv").write_text("sku,name,category\np1,Red shoe,Shoes\n")
+    create_shop(tmp_path / "shop", items_file=tmp_path / "products.csv")
+    Shop.open(tmp_path / "shop").build()
+    told = vetrina("similar", "p1", "--shop", tmp_path / "shop").out.splitlines()
+    assert told == ["Like p1, for nobody in particular", "There is no other product in the shop."]
 
 
 def test_from_the_command_line(shop: Shop, vetrina: Vetrina, tmp_path: Path) -> None:

@@ -66,6 +66,8 @@ def print_ranking(shop: Shop, ranking: Ranking, asked: str) -> None:
             for result in results
         ]
         print_table(header, rows, numbers=("#", "price", "score"))
+    elif ranking.like is not None and len(shop.items) == 1:
+        typer.echo("There is no other product in the shop.")
     else:
         typer.echo("Nothing that the filters and the shop's rules allow.")
     print_notes(ranking.notes)
