@@ -83,6 +83,20 @@ def test_attributes_with_too_many_values_are_left_out() -> None:
     np.testing.assert_allclose(cosine(rows, max_values=10), 1, atol=1e-5)
 
 
+def test_which_attributes_are_left_out_is_told() -> None:
+    class Told(Silent):
+        def note(self, message: str) -> None:
+            notes.append(message)
+
+    notes: list[str] = []
+    items = Items(pl.DataFrame({"item": [str(i) for i in range(20)]}))
+    rows: list[Content] = [{"season": f"s{i % 3}", "serial": f"n{i}", "weight": float(i)} for i in range(20)]
+    AttributesEncoder(max_values=20).fit(items, rows, Told())
+    assert notes == []
+    AttributesEncoder(max_values=10).fit(items, rows, Told())
+    assert [note for note in notes if "'serial' has 20 values, more than max_values = 10" in note] == notes != []
+
+
 def test_an_unseen_category_has_the_levels_that_are_known() -> None:
     """Of A > B > ? the squares of the known levels' shares are 1/6 and 2/6; within them it is as A > B > C is."""
     rows: list[Content] = [{"category": path} for path in ("A > B > C", "A > D > E", "F > G > H")]

@@ -116,7 +116,13 @@ class AttributesEncoder(Encoder):
 
     def fit(self, items: Items, contents: Sequence[Any], progress: Progress) -> Self:
         with progress.step("Learning from attributes"):
-            return self.fit_contents(contents)
+            self.fit_contents(contents)
+        for name, count in self._left_out.items():
+            progress.note(
+                f"The attribute {name!r} has {count:,} values, more than max_values = {self.config.max_values} of the "
+                "encoder of attributes, which leaves it out."
+            )
+        return self
 
     def fit_contents(self, contents: Sequence[Content]) -> Self:
         """Learn from contents alone; see :meth:`fit`."""
@@ -126,6 +132,7 @@ class AttributesEncoder(Encoder):
         values: dict[str, list[str]] = {}
         quantiles: dict[str, list[float]] = {}
         dates: dict[str, list[float]] = {}
+        self._left_out: dict[str, int] = {}
         for name in names:
             column = [content[name] for content in contents if name in content]
             texts = {value for value in column if isinstance(value, str)}
@@ -138,6 +145,8 @@ class AttributesEncoder(Encoder):
                 seen = sorted({piece for value in texts for piece, _ in _pieces(name, value)})
                 if name in _FIXED or len(seen) <= self.config.max_values:
                     values[name] = seen
+                else:
+                    self._left_out[name] = len(seen)
             elif numbers:
                 quantiles[name] = np.quantile(numbers, np.linspace(0, 1, 65)).tolist()
         self._set_fields(values, quantiles, dates)
