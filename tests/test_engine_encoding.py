@@ -115,11 +115,11 @@ def test_a_changed_photo_is_one_photo_encoded(tmp_path: Path) -> None:
     assert not vectors(shop, "photo")[4].any()
 
 
-@pytest.mark.slow
 def test_photos_are_learned_anew_when_their_texts_are_others(tmp_path: Path) -> None:
     """What words say of photos is learned from the titles: of new ones nothing would be known."""
     make_shop(tmp_path, events=False)
-    shop = set_options(tmp_path / "shop", {"# filters = 200": "filters = 8"})
+    tiny = {"width = 48": 16, "height = 64": 16, "patch = 8": 2, "filters = 200": 2, "palette = 48": 4}
+    shop = set_options(tmp_path / "shop", {f"# {old}": f"{old.split()[0]} = {new}" for old, new in tiny.items()})
     build(shop)
     ids = shop.items.ids
     edit_products(shop, {ids[0]: {"name": "Something else"}})
