@@ -47,7 +47,7 @@ class Collaborative(Retriever):
         )
         counts.sum_duplicates()
         counts.data = np.log1p(counts.data)
-        # Shoppers who come later are in the code book, and must not count in an idf.
+        # Shoppers who come later are in the code book, and must not count, nor take a place.
         there = np.diff(counts.indptr) > 0
         return counts[there] if there.any() else counts[:1]
 
