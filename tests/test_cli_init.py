@@ -135,6 +135,10 @@ def test_every_setting_is_there_and_its_comment_is_its_default(tmp_path: Path) -
 def test_any_shop_is_read_back_as_it_was_written(data: st.DataObject) -> None:
     text = st.text(max_size=12).filter(lambda word: word.isascii() or word.encode("utf-8", "ignore").decode() == word)
     name = text.filter(bool)
+    encode = data.draw(
+        st.dictionaries(_modalities, st.just({"encoder": "tfidf", "options": {"dim": 7}}), min_size=1, max_size=2)
+    )
+    weights = st.dictionaries(st.sampled_from(sorted(encode)), st.floats(min_value=0, allow_infinity=False))
     config = ShopConfig.parse(
         {
             "shop": {"name": data.draw(text), "currency": data.draw(text), "simulated": data.draw(st.booleans())},
@@ -149,10 +153,8 @@ def test_any_shop_is_read_back_as_it_was_written(data: st.DataObject) -> None:
                 "price_divisor": data.draw(st.floats(min_value=1e-300, max_value=1e300)),
             },
             "judgements": {"file": data.draw(text), "grade": data.draw(text)},
-            "encode": data.draw(
-                st.dictionaries(_modalities, st.just({"encoder": "tfidf", "options": {"dim": 7}}), max_size=2)
-            ),
-            "fuse": {"weights": data.draw(st.dictionaries(text, st.floats(min_value=0, allow_infinity=False)))},
+            "encode": encode,
+            "fuse": {"weights": data.draw(weights)},
             "retrieve": data.draw(st.sampled_from([{"history": {}}, {"popular": {"options": {"days": 3.0}}}])),
             "rank": {"options": {"trees": 3}, "features": ["words"], "gains": data.draw(_gains)},
             "policy": {"no_duplicates": data.draw(st.lists(text))},
