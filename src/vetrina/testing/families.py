@@ -18,8 +18,8 @@ from vetrina.testing.sample import frozen, sample_lists, sample_requests, small_
 
 __all__ = ["FEATURE_RULES", "FeatureCase", "check_features"]
 
-#: Sources whose scores the sample's lists carry, as those of a shop with the shipped settings do.
-SOURCES = ("lexical", "text_vector", "photo_vector", "vector", "item_item", "history", "popular")
+#: Sources whose scores the sample's lists carry, as those of a shop with the shipped settings do, and their fusion.
+SOURCES = ("lexical", "text_vector", "photo_vector", "vector", "item_item", "history", "popular", "rrf")
 
 
 class FeatureCase(Case[FeatureFamily]):

@@ -29,4 +29,7 @@ class Sources(FeatureFamily):
 
     def compute(self, requests: Requests, lists: ItemList) -> Floats:
         self.require_fitted("items_")
-        return by_group_max(np.asarray(lists.columns["rrf"], dtype=np.float32), lists)[:, None]
+        rrf = lists.columns.get("rrf")
+        if rrf is None:  # a list that nobody has had sources look at
+            return np.full((len(lists.item), 1), np.nan, dtype=np.float32)
+        return by_group_max(np.asarray(rrf, dtype=np.float32), lists)[:, None]
