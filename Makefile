@@ -66,11 +66,14 @@ demo: $(VENV)/runtime.stamp ## A real shop, ranked, measured and served (SERVE=0
 # --- checks -----------------------------------------------------------------
 
 .PHONY: test lint types contracts docs format
+# Whole files go to workers, in their order: what is made for one file is made once, and the long ones come early.
+WORKERS := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+
 # Checks go two at a time, the lines of each kept together where make can (4.0 and later). pytest comes last,
 # so that the last line printed is its summary.
 test: $(VENV)/dev.stamp ## Every check, then the tests (PYTEST_ARGS="-k words" for some)
 	@$(MAKE) --no-print-directory --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync) types lint contracts docs
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest $(WORKERS) $(PYTEST_ARGS)
 
 lint: $(VENV)/dev.stamp ## Style and likely bugs
 	$(BIN)/ruff check .

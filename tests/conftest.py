@@ -25,24 +25,23 @@ if TYPE_CHECKING:
 settings.register_profile("vetrina", derandomize=True, deadline=None, database=None)
 settings.load_profile("vetrina")
 
-_FACTS = pytest.StashKey[list[str]]()
+_MEASURED = "measured"
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_FACTS] = []
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if config.stash[_FACTS]:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    # What a test has measured travels with its report, also from a worker of pytest-xdist.
+    done = [one for kind in ("passed", "failed") for one in terminalreporter.stats.get(kind, [])]
+    facts = [fact for one in done if one.when == "call" for name, fact in one.user_properties if name == _MEASURED]
+    if facts:
         terminalreporter.section("measured, not judged")
-        for fact in config.stash[_FACTS]:
+        for fact in facts:
             terminalreporter.write_line(fact)
 
 
 @pytest.fixture
-def report(request: pytest.FixtureRequest) -> Callable[[str], None]:
+def report(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
     """Say something measured at the end of the run, such as a time, that no test should depend on."""
-    return request.config.stash[_FACTS].append
+    return lambda fact: record_property(_MEASURED, fact)
 
 
 @pytest.fixture(scope="session")
