@@ -50,6 +50,20 @@ def answers(make: Callable[[], Retriever], log: EventLog) -> list[np.ndarray[Any
 
 
 @every_source
+def test_shoppers_of_one_taste_are_shown_more_of_it(make: Callable[[], Retriever]) -> None:
+    """A checkerboard: even items are bought by one half of the shoppers, odd ones by the other."""
+    rng = np.random.default_rng(0)
+    events = [
+        (0.0, f"s{who:02d}", BUY, item)
+        for who in range(20)
+        for item in range(N)
+        if item % 2 == who % 2 and rng.random() < 0.7
+    ]
+    ids, _ = make().fit(ITEMS, log_of(ITEMS, events)).retrieve(asked([[(0, VIEW, 1.0)], [(1, VIEW, 1.0)]]), 4, None)
+    assert [{item % 2 for item in row} for row in ids.tolist()] == [{0}, {1}]
+
+
+@every_source
 @pytest.mark.parametrize(
     "events",
     [

@@ -65,20 +65,6 @@ def test_a_random_matrix_of_another_size_has_the_same_weights() -> None:
     np.testing.assert_allclose(closed_form(gram, 7.0), literal(chosen, 7.0), atol=1e-4)
 
 
-def test_shoppers_of_one_taste_are_shown_more_of_it() -> None:
-    """A checkerboard: even items are bought by one half of the shoppers, odd ones by the other."""
-    rng = np.random.default_rng(0)
-    events = [
-        (0.0, f"s{who:02d}", BUY, item)
-        for who in range(20)
-        for item in range(N)
-        if item % 2 == who % 2 and rng.random() < 0.7
-    ]
-    source = Ease().fit(ITEMS, log_of(ITEMS, events))
-    ids, _ = source.retrieve(asked([[(0, VIEW, 1.0)], [(1, VIEW, 1.0)]]), 5, None)
-    assert [{item % 2 for item in row} for row in ids.tolist()] == [{0}, {1}]
-
-
 def test_what_a_third_item_explains_is_not_counted_twice() -> None:
     """Item 2 goes with 0, and 0 with 1: a cosine says that 2 is like 1 too, a regression that it is not."""
     rng = np.random.default_rng(0)

@@ -113,21 +113,6 @@ def test_only_the_nearest_neighbours_are_kept() -> None:
         assert np.count_nonzero(expected[item] > worst + 1e-9) <= 2
 
 
-@pytest.mark.parametrize("similarity", ["cosine", "bm25", "tfidf", "conditional"])
-def test_shoppers_of_one_taste_are_shown_more_of_it(similarity: str) -> None:
-    """A checkerboard: even items are bought by one half of the shoppers, odd ones by the other."""
-    rng = np.random.default_rng(0)
-    events = [
-        (0.0, f"s{who:02d}", BUY, item)
-        for who in range(20)
-        for item in range(N)
-        if item % 2 == who % 2 and rng.random() < 0.7
-    ]
-    source = ItemItem(similarity=similarity).fit(ITEMS, log_of(ITEMS, events))
-    ids, _ = source.retrieve(asked([[(0, VIEW, 1.0)], [(1, VIEW, 1.0)]]), 5, None)
-    assert [{item % 2 for item in row} for row in ids.tolist()] == [{0}, {1}]
-
-
 def test_looks_teach_too_unless_left_out() -> None:
     log = log_of(ITEMS, [(0.0, who, VIEW, item) for who in "abc" for item in (2, 7)])
     requests = asked([[(2, VIEW, 0.0)]])

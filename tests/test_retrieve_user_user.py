@@ -90,21 +90,6 @@ def test_pearson_of_the_shoppers_of_the_log_is_that_of_numpy() -> None:
     np.testing.assert_allclose(alike, np.maximum(np.corrcoef(rows), 0), atol=1e-5)
 
 
-@pytest.mark.parametrize("similarity", ["cosine", "pearson"])
-def test_shoppers_of_one_taste_are_shown_more_of_it(similarity: str) -> None:
-    """A checkerboard: even items are bought by one half of the shoppers, odd ones by the other."""
-    rng = np.random.default_rng(0)
-    events = [
-        (0.0, f"s{who:02d}", BUY, item)
-        for who in range(20)
-        for item in range(N)
-        if item % 2 == who % 2 and rng.random() < 0.7
-    ]
-    source = UserUser(similarity=similarity).fit(ITEMS, log_of(ITEMS, events))
-    ids, _ = source.retrieve(asked([[(0, VIEW, 1.0)], [(1, VIEW, 1.0)]]), 5, None)
-    assert [{item % 2 for item in row} for row in ids.tolist()] == [{0}, {1}]
-
-
 def test_few_items_in_common_are_little_evidence() -> None:
     """Beside who has one item, and no other, in common with the window, stands who has four of eight."""
     log = log_of(ITEMS, [(0.0, "one", BUY, 0)] + [(0.0, "many", BUY, item) for item in (0, 1, 2, 3, 8, 9, 10, 11)])
