@@ -46,10 +46,10 @@ from PIL import Image
 
 from vetrina.core import Items, Progress, Silent, components, register
 from vetrina.core.errors import VetrinaError
+from vetrina.core.onnx import Network, export_network, import_torch
 from vetrina.core.photo import Photo, read_photo
 from vetrina.encode import TfidfEncoder
 from vetrina.encode.base import Encoder
-from vetrina.encode.onnx import Network, export_network, import_torch
 from vetrina.encode.photos import encode_photos, photo_contents
 from vetrina.engine.config import ShopConfig
 from vetrina.engine.encoding import Encoded, encode_items

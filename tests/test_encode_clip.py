@@ -20,8 +20,8 @@ from scipy import sparse
 
 from vetrina.core import Items, Silent, component_class
 from vetrina.core.errors import NotFitted, SnapshotError
+from vetrina.core.onnx import Network
 from vetrina.encode import CatalogueClipEncoder, PhotoEncoder
-from vetrina.encode.onnx import Network
 from vetrina.encode.words import Views, Vocabulary, attribute_labels, map_terms
 from vetrina.testing import check_encoder, small_shop
 

@@ -12,8 +12,8 @@ import pytest
 
 from vetrina.core import Silent, create
 from vetrina.core.errors import ConfigError, MissingExtra, NotFitted, SnapshotError
+from vetrina.core.onnx import Network
 from vetrina.encode import RnnEncoder
-from vetrina.encode.onnx import Network
 from vetrina.encode.rnn import RnnConfig, _as_onnx, _modules
 from vetrina.testing import check_encoder
 

@@ -25,10 +25,10 @@ from pydantic import Field
 
 from vetrina.core import Config, Items, Progress, register
 from vetrina.core.errors import SnapshotError
+from vetrina.core.onnx import Network, import_torch
 from vetrina.core.photo import Photo, read_photo
 from vetrina.core.text import analyse
 from vetrina.encode.base import Encoder, unit_rows
-from vetrina.encode.onnx import Network, import_torch
 from vetrina.encode.photo import PhotoEncoder
 from vetrina.encode.photos import decoded, encode_photos, photo_contents
 from vetrina.encode.words import Views, Vocabulary, attribute_labels, map_terms

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vetrina.core.colour import lab_of_codes
-from vetrina.encode.onnx import export_network
+from vetrina.core.onnx import export_network
 from vetrina.encode.photo import PhotoEncoder
 
 __all__ = ["CHUNK", "ImageTower", "WordTable", "channels_first", "export_tower"]

@@ -18,8 +18,9 @@ import numpy.typing as npt
 
 from vetrina.core import Items, register
 from vetrina.core.errors import DataError
+from vetrina.core.onnx import Network
 from vetrina.encode.base import unit_rows
-from vetrina.encode.onnx import Network, found_again, in_int8
+from vetrina.encode.int8 import found_again, in_int8
 from vetrina.encode.photos import encode_photos, photo_contents
 from vetrina.encode.public_models import (
     PublicModel,

@@ -24,8 +24,8 @@ from pydantic import Field
 from vetrina.core import Config, Items, Progress
 from vetrina.core.errors import ConfigError, DataError, MissingExtra, MissingFile, SnapshotError
 from vetrina.core.file_hash import file_hash
+from vetrina.core.onnx import export_network, import_torch
 from vetrina.encode.base import Encoder
-from vetrina.encode.onnx import export_network, import_torch
 from vetrina.encode.preparation import PREPARATION_FILES, Preparation, read_preparation
 
 __all__ = [

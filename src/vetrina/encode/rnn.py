@@ -32,9 +32,9 @@ from pydantic import Field
 
 from vetrina.core import Config, Items, Progress, register
 from vetrina.core.errors import MissingExtra, SnapshotError
+from vetrina.core.onnx import Network, import_torch
 from vetrina.core.text import analyse
 from vetrina.encode.base import unit_rows
-from vetrina.encode.onnx import Network, import_torch
 from vetrina.encode.texts import TextEncoder
 
 if TYPE_CHECKING:

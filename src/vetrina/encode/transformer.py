@@ -18,8 +18,9 @@ import numpy.typing as npt
 
 from vetrina.core import Items, register
 from vetrina.core.errors import DataError, MissingExtra
+from vetrina.core.onnx import Network, export_network, import_torch
 from vetrina.encode.base import unit_rows
-from vetrina.encode.onnx import Network, export_network, found_again, import_torch, in_int8
+from vetrina.encode.int8 import found_again, in_int8
 from vetrina.encode.public_models import (
     PublicModelEncoder,
     first_line,

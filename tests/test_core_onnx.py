@@ -13,9 +13,10 @@ import pytest
 
 from vetrina.core import Items, Silent
 from vetrina.core.errors import DataError, MissingExtra, SnapshotError
+from vetrina.core.onnx import Network
 from vetrina.encode import PretrainedEncoder, TransformerEncoder
 from vetrina.encode.base import unit_rows
-from vetrina.encode.onnx import Network, found_again, in_int8
+from vetrina.encode.int8 import found_again, in_int8
 
 Floats = npt.NDArray[np.float32]
 
