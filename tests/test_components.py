@@ -16,7 +16,7 @@ from clips import with_clips
 from vetrina import testing
 from vetrina.core import Config, EventLog, ItemList, Items, Requests, components
 from vetrina.encode import AttributesEncoder
-from vetrina.rank import FeatureFamily, MatchScore, TrainingRows
+from vetrina.rank import Asked, FeatureFamily, MatchScore, TrainingRows
 from vetrina.rank.features import Price, Taste
 from vetrina.retrieve import ItemItem, Popular
 from vetrina.retrieve.base import Allowed, Found, top_k
@@ -343,7 +343,7 @@ def test_a_family_may_bring_the_column_that_it_reads() -> None:
 
 
 class SumsToMore(MatchScore):
-    def contributions(self, features: Floats) -> Floats:
+    def contributions(self, features: Floats, asked: Asked | None = None) -> Floats:
         return super().contributions(features) + np.float32(0.1)
 
 
@@ -355,14 +355,14 @@ class MixesTheNames(MatchScore):
 
 
 class TripsOverTheUnknown(MatchScore):
-    def score(self, features: Floats) -> Floats:
+    def score(self, features: Floats, asked: Asked | None = None) -> Floats:
         return np.asarray(features @ self.weights_, dtype=np.float32)
 
 
 class SharesTheConstant(MatchScore):
     """A share that depends on other features' values is given to one that never varies."""
 
-    def contributions(self, features: Floats) -> Floats:
+    def contributions(self, features: Floats, asked: Asked | None = None) -> Floats:
         shares = super().contributions(features)
         shares[:, 5], shares[:, 0] = shares[:, 0], 0
         return shares
@@ -387,7 +387,7 @@ class DropsItsCurves(MatchScore):
 
 
 class EndsElsewhere(MatchScore):
-    def staged(self, features: Floats) -> Iterator[tuple[int, Floats]]:
+    def staged(self, features: Floats, asked: Asked | None = None) -> Iterator[tuple[int, Floats]]:
         if len(features):
             yield 1, self.score(features) + np.float32(1)
 

@@ -16,7 +16,7 @@ from vetrina.core.errors import ConfigError
 from vetrina.engine import Encoded, ShopConfig, fit_stages
 from vetrina.engine.encoding import encode_items
 from vetrina.engine.ingest import read_canonical
-from vetrina.engine.learn import refit
+from vetrina.engine.stages import refit
 from vetrina.vectors import Concat, Gated
 
 # The small shop's events are more than an hour apart.

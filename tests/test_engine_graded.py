@@ -10,7 +10,8 @@ import polars as pl
 from engine_shop import built_shop
 from vetrina.core import EVENT_COLUMNS, EventLog, ItemList
 from vetrina.engine.judged import judged_replay
-from vetrina.engine.learn import graded_rows, learn_ranker
+from vetrina.engine.learn import learn_ranker
+from vetrina.engine.rows import graded_rows
 from vetrina.retrieve.merge import add_scores
 
 GRADES = pl.DataFrame(

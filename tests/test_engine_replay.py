@@ -15,7 +15,8 @@ from engine_shop import built_shop
 from vetrina.core import DAY, EVENT_COLUMNS, EventLog
 from vetrina.engine import Engine, Replay, ShopConfig, requests_from_log
 from vetrina.engine.judged import judged_replay
-from vetrina.engine.learn import fit_stages, refit, spoken, training_rows
+from vetrina.engine.rows import spoken, training_rows
+from vetrina.engine.stages import fit_stages, refit
 
 HOUR = 3600
 START = 1_700_000_000 // DAY * DAY

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
@@ -24,7 +23,7 @@ from vetrina.core import EventLog, ItemList, Items, Requests, component, registe
 from vetrina.core.errors import DataError
 from vetrina.core.past import differs, equal_pasts, later_exchanged, without_later
 from vetrina.encode import AttributesEncoder
-from vetrina.engine import Encoded, ShopConfig
+from vetrina.engine import Encoded, ShopConfig, stages
 from vetrina.engine.create import create_from_tables
 from vetrina.evaluate.leaks import Finding, check_leaks, check_log
 from vetrina.rank import FeatureFamily
@@ -237,8 +236,7 @@ def learned_vectors() -> ShopConfig:
 
 def test_training_rows_of_vectors_that_have_seen_the_choice_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if vectors of behaviour, and fusion learned from it, were not made again of earlier events."""
-    learn = sys.modules["vetrina.engine.learn"]  # the package has a function of that name
-    monkeypatch.setattr(learn, "fused_again", lambda items, log, encoders, fuser: (items, encoders, fuser))
+    monkeypatch.setattr(stages, "fused_again", lambda items, log, encoders, fuser: (items, encoders, fuser))
     items, log = small_shop()
     found = check_log(Encoded(items, {}, {}, 0.0), log, learned_vectors())
     told = {one.component: one.words for one in found if one.leaks and one.check == "training rows"}

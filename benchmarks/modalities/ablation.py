@@ -26,7 +26,7 @@ from vetrina.engine import Encoded, Engine, Gains, Replay, Shop, ShopConfig, cut
 from vetrina.engine.create import create_from_tables
 from vetrina.engine.encoding import encode_items
 from vetrina.engine.ingest import ingest, read_canonical
-from vetrina.engine.learn import refit
+from vetrina.engine.stages import refit
 from vetrina.evaluate import ALS, BM25, Holdout, Popularity, hold_out, measure
 from vetrina.evaluate.tables import K
 from vetrina.simulate import SimulationConfig, simulate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -55,6 +56,17 @@ class ItemList:
         counts = np.bincount(self.row[rows], minlength=len(self))
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         return ItemList(offsets, self.item[rows], {name: column[rows] for name, column in self.columns.items()})
+
+    @classmethod
+    def join(cls, parts: Sequence[ItemList]) -> ItemList:
+        """The lists of several batches, one at least, after one another, with the columns that all of them have."""
+        sizes = np.concatenate([part.sizes for part in parts])
+        shared = [name for name in parts[0].columns if all(name in part.columns for part in parts)]
+        return cls(
+            np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
+            np.concatenate([part.item for part in parts]),
+            {name: np.concatenate([part.columns[name] for part in parts]) for name in shared},
+        )
 
     def sorted_by(self, column: str, k: int | None = None) -> ItemList:
         """Each list in descending order of ``column`` (ties: lower item index first), cut at ``k``."""

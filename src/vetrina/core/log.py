@@ -276,6 +276,13 @@ class Windows:
         columns = {name: getattr(self, name)[events] for name in _WINDOW_ARRAYS}
         return Windows(offsets=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64), **columns)
 
+    @classmethod
+    def join(cls, parts: Sequence[Windows]) -> Windows:
+        """The windows of several batches, one at least, after one another."""
+        sizes = np.concatenate([np.diff(part.offsets) for part in parts])
+        columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _WINDOW_ARRAYS}
+        return cls(offsets=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64), **columns)
+
     def weighted(self, weights: npt.NDArray[np.floating], n_items: int) -> sparse.csr_array:
         """Sum of ``weights`` (one per event) by shopper and item: sparse, shape (batch, n_items)."""
         # Copies, because summing duplicates sorts the arrays in place.

@@ -177,6 +177,34 @@ class Requests:
             examples={name: vectors[start:stop] for name, vectors in self.examples.items()},
         )
 
+    def take(self, rows: npt.NDArray[np.integer]) -> Requests:
+        """The requests at ``rows``, in their order."""
+        sizes = np.diff(self.windows.offsets)[rows]
+        offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        events = np.repeat(self.windows.offsets[rows] - offsets[:-1], sizes) + np.arange(offsets[-1])
+        return replace(
+            self,
+            windows=self.windows.gather(events, sizes),
+            queries=[self.queries[row] for row in rows],
+            now=self.now[rows],
+            query_vectors={name: vectors[rows] for name, vectors in self.query_vectors.items()},
+            examples={name: vectors[rows] for name, vectors in self.examples.items()},
+        )
+
+    @classmethod
+    def join(cls, parts: Sequence[Requests]) -> Requests:
+        """The requests of all ``parts``, one at least, after one another.
+
+        A part that says nothing of a modality that another speaks of has zeros there.
+        """
+        return cls(
+            Windows.join([part.windows for part in parts]),
+            [query for part in parts for query in part.queries],
+            np.concatenate([part.now for part in parts]),
+            _stacked([part.query_vectors for part in parts], [len(part) for part in parts]),
+            _stacked([part.examples for part in parts], [len(part) for part in parts]),
+        )
+
     def shown(self, modality: str, vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:
         """What is sought by example in one modality: (batch, dim), zero where nothing is; None where nobody shows any.
 
@@ -198,3 +226,16 @@ class Requests:
         """
         seconds = np.maximum(self.now[self.windows.row] - self.windows.time, 0)
         return np.asarray(seconds / 86_400, dtype=np.float32)
+
+
+def _stacked(
+    parts: Sequence[Mapping[str, npt.NDArray[np.float32]]], sizes: Sequence[int]
+) -> dict[str, npt.NDArray[np.float32]]:
+    """Vectors by modality of several batches, zero where a batch has none."""
+    widths = {name: vectors.shape[1] for part in parts for name, vectors in part.items()}
+    return {
+        name: np.concatenate(
+            [part.get(name, np.zeros((n, width), np.float32)) for part, n in zip(parts, sizes, strict=True)]
+        )
+        for name, width in widths.items()
+    }

@@ -9,18 +9,12 @@ from vetrina.engine.events import Event
 from vetrina.engine.explain import Reason, explain
 from vetrina.engine.flow import Measure, cut_of
 from vetrina.engine.ingest import Canonical, pseudonyms
-from vetrina.engine.learn import (
-    enough_to_learn,
-    fit_ranker,
-    fit_stages,
-    learn,
-    learn_ranker,
-    ranker_rows,
-    unfitted_ranker,
-)
+from vetrina.engine.learn import enough_to_learn, fit_ranker, learn, learn_ranker, unfitted_ranker
 from vetrina.engine.replay import Gains, Replay, requests_at, requests_from_log
+from vetrina.engine.rows import ranker_rows
 from vetrina.engine.shop import MAX_K, Ranking, Result, Shop
 from vetrina.engine.snapshots import Snapshots
+from vetrina.engine.stages import fit_stages
 
 __all__ = [
     "MAX_K",

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from vetrina.core import Component, EventLog, ItemList, Items, Query, Requests
 from vetrina.encode.base import Encoder, unit_rows
 from vetrina.policy import PolicyConfig, allowed_items, finish
-from vetrina.rank import FeatureFamily, MatchScore, Ranker, TrainingRows
+from vetrina.rank import Asked, FeatureFamily, MatchScore, Ranker, TrainingRows
 from vetrina.retrieve.base import Retriever
 from vetrina.retrieve.merge import add_scores, merge
 from vetrina.vectors import Fuser
@@ -26,7 +26,7 @@ __all__ = ["Engine", "Gathered", "Part", "Ranked"]
 
 Floats = npt.NDArray[np.float32]
 Part = TypeVar("Part", Retriever, FeatureFamily)
-Asked = TypeVar("Asked", str, bytes)
+Said = TypeVar("Said", str, bytes)
 
 #: Weights of what makes an item like what is shown, and as the words beside it ask.
 _LIKENESS = {"like_fused": 1.0, "like_attributes": 0.5, "coverage": 0.7, "window_fused": 0.1}
@@ -169,23 +169,21 @@ class Engine:
 
     def score(self, requests: Requests, lists: ItemList, features: Floats) -> Floats:
         """Score of every row by the ranker that is for its request: float32 of shape (n_rows,)."""
+        asked = Asked(requests, lists, self.items)
         like = self._asks_like(requests, lists)
         if not like.any():
-            return self.ranker.score(features)
-        scores = np.empty(len(features), dtype=np.float32)
-        for ranker, rows in ((self.likeness, like), (self.ranker, ~like)):
-            scores[rows] = ranker.score(features[rows])
-        return scores
+            return self.ranker.score(features, asked)
+        # By a ranker each: what reads the windows needs whole lists, so both are asked about all rows.
+        return np.where(like, self.likeness.score(features, asked), self.ranker.score(features, asked))
 
     def contributions(self, requests: Requests, lists: ItemList, features: Floats) -> Floats:
         """Each feature's share of :meth:`score`, and what is common: float32 of shape (n_rows, n_features + 1)."""
+        asked = Asked(requests, lists, self.items)
         like = self._asks_like(requests, lists)
         if not like.any():
-            return self.ranker.contributions(features)
-        shares = np.empty((len(features), features.shape[1] + 1), dtype=np.float32)
-        for ranker, rows in ((self.likeness, like), (self.ranker, ~like)):
-            shares[rows] = ranker.contributions(features[rows])
-        return shares
+            return self.ranker.contributions(features, asked)
+        shares = (ranker.contributions(features, asked) for ranker in (self.likeness, self.ranker))
+        return np.where(like[:, None], *shares)
 
     def _asks_like(self, requests: Requests, lists: ItemList) -> npt.NDArray[np.bool_]:
         """Rows whose request shows something to find similar items to, where items have vectors to compare."""
@@ -233,7 +231,7 @@ class Engine:
         """
         found: dict[int, list[Ranked]] = {}
         for part in self.gather(requests):
-            for steps, scores in self.ranker.staged(part.features):
+            for steps, scores in self.ranker.staged(part.features, Asked(part.requests, part.lists, self.items)):
                 lists = replace(part.lists, columns={**part.lists.columns, "score": scores})
                 found.setdefault(steps, []).append(Ranked(finish(lists, self.items, self.policy, k), part.features[:0]))
         yield from ((steps, _join(parts).lists) for steps, parts in found.items())
@@ -262,7 +260,7 @@ class Engine:
         return replace(self, sources=sources, features=[_recount(f, self.items, log) for f in self.features])
 
 
-def _distinct(asked: Sequence[Asked], transform: Callable[[Sequence[Asked]], Floats | None]) -> Floats | None:
+def _distinct(asked: Sequence[Said], transform: Callable[[Sequence[Said]], Floats | None]) -> Floats | None:
     """Vectors of what is asked, each distinct one encoded once, zero where it is empty; None where nobody reads it."""
     distinct = sorted({one for one in asked if one})
     vectors = transform(distinct)
@@ -288,11 +286,4 @@ def _chunks(
 
 
 def _join(parts: list[Ranked]) -> Ranked:
-    sizes = np.concatenate([part.lists.sizes for part in parts])
-    columns = {name: np.concatenate([part.lists.columns[name] for part in parts]) for name in parts[0].lists.columns}
-    lists = ItemList(
-        np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
-        np.concatenate([part.lists.item for part in parts]),
-        columns,
-    )
-    return Ranked(lists, np.concatenate([part.features for part in parts]))
+    return Ranked(ItemList.join([part.lists for part in parts]), np.concatenate([part.features for part in parts]))

@@ -8,7 +8,6 @@ for the half hour that ends a session.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -68,19 +67,7 @@ class Replay(NamedTuple):
 
     def take(self, rows: npt.NDArray[np.integer]) -> Replay:
         """The requests at ``rows``, ascending."""
-        windows = self.requests.windows
-        sizes = np.diff(windows.offsets)[rows]
-        offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        events = np.repeat(windows.offsets[rows] - offsets[:-1], sizes) + np.arange(offsets[-1])
-        requests = replace(
-            self.requests,
-            windows=windows.gather(events, sizes),
-            queries=[self.requests.queries[row] for row in rows],
-            now=self.requests.now[rows],
-            query_vectors={name: vectors[rows] for name, vectors in self.requests.query_vectors.items()},
-            examples={name: vectors[rows] for name, vectors in self.requests.examples.items()},
-        )
-        return Replay(requests, self.truth.take(rows), self.shopper[rows])
+        return Replay(self.requests.take(rows), self.truth.take(rows), self.shopper[rows])
 
 
 def requests_from_log(

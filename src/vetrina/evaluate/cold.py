@@ -6,7 +6,7 @@ import numpy as np
 
 from vetrina.core import EventLog, ItemList, Progress, Silent
 from vetrina.engine import Engine, Gains, Replay, ShopConfig
-from vetrina.engine.learn import refit
+from vetrina.engine.stages import refit
 from vetrina.evaluate.baselines import BM25, Baseline, Popularity
 from vetrina.evaluate.metrics import measure
 from vetrina.evaluate.modalities import by_likeness, evenly, words_fused

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from vetrina.core import ItemList, Items, Truth
 from vetrina.engine import Gains, Replay, ShopConfig
-from vetrina.engine.learn import gains_of
+from vetrina.engine.rows import gains_of
 from vetrina.evaluate.beyond import beyond
 from vetrina.evaluate.evaluation import Calibration, Comparison, Curve, Example
 from vetrina.evaluate.metrics import Scores, measure

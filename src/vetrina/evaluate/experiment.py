@@ -31,7 +31,7 @@ from vetrina.engine import (
     learn,
     unfitted_ranker,
 )
-from vetrina.engine.learn import rows_of
+from vetrina.engine.rows import rows_of
 from vetrina.evaluate.baselines import ALS, BM25, Baseline, ItemKNN, OwnFrequency, Popularity
 from vetrina.evaluate.cold import measure_cold
 from vetrina.evaluate.comparing import DEPTH, Comparer

@@ -38,7 +38,7 @@ from vetrina.engine import (
     requests_from_log,
 )
 from vetrina.engine.fusing import fused_again
-from vetrina.engine.learn import refit
+from vetrina.engine.stages import refit
 from vetrina.evaluate.metrics import measure
 from vetrina.evaluate.tables import K
 

@@ -9,11 +9,30 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from vetrina.core import Component
+from vetrina.core import Component, ItemList, Items, Requests
 
-__all__ = ["Ranker", "TrainingRows"]
+__all__ = ["Asked", "Ranker", "TrainingRows"]
 
 Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What rows of features are about, for rankers that read more than features: who asks, what, and of which items.
+
+    Attributes
+    ----------
+    requests : Requests
+        With the windows of those who ask.
+    lists : ItemList
+        The candidates of each request, one for each row of features, in order.
+    items : Items
+        The catalogue with its vectors.
+    """
+
+    requests: Requests
+    lists: ItemList
+    items: Items
 
 
 @dataclass(frozen=True)
@@ -29,18 +48,50 @@ class TrainingRows:
         Rows of each request, in order.
     names : sequence of str
         Names of the features.
+    weight : float32 of shape (n_rows,), optional
+        How much each row counts; every row alike when absent.
+    asked : Asked, optional
+        What the rows are about, where it is known: one request for each of ``sizes``.
     """
 
     features: Floats
     gain: Floats
     sizes: npt.NDArray[np.int64]
     names: Sequence[str]
+    weight: Floats | None = None
+    asked: Asked | None = None
 
     @classmethod
     def none(cls, names: Sequence[str]) -> Self:
         """No rows of features with these ``names``."""
         nothing = np.empty((0, len(names)), dtype=np.float32)
         return cls(nothing, np.empty(0, dtype=np.float32), np.empty(0, dtype=np.int64), names)
+
+    @classmethod
+    def join(cls, parts: Sequence[TrainingRows], names: Sequence[str]) -> Self:
+        """The rows of all ``parts`` after one another; rows without a weight weigh 1.
+
+        What they are about is known of the whole where it is known of every part; the catalogue is that of the last.
+        """
+        if not parts:
+            return cls.none(names)
+        weight = None
+        if any(part.weight is not None for part in parts):
+            ones = (np.ones(len(part.gain), np.float32) if part.weight is None else part.weight for part in parts)
+            weight = np.concatenate(list(ones))
+        asked = [part.asked for part in parts if part.asked is not None]
+        whole = None
+        if len(asked) == len(parts):
+            requests = Requests.join([one.requests for one in asked])
+            whole = Asked(requests, ItemList.join([one.lists for one in asked]), asked[-1].items)
+        return cls(
+            np.concatenate([part.features for part in parts]),
+            np.concatenate([part.gain for part in parts]),
+            np.concatenate([part.sizes for part in parts]),
+            names,
+            weight,
+            whole,
+        )
 
 
 class Ranker(Component):
@@ -52,18 +103,21 @@ class Ranker(Component):
         """Learn from rows that a replay of the log produced."""
         raise NotImplementedError
 
-    def score(self, features: Floats) -> Floats:
-        """Score of each row: float32 of shape (n_rows,); higher is better within a request."""
+    def score(self, features: Floats, asked: Asked | None = None) -> Floats:
+        """Score of each row: float32 of shape (n_rows,); higher is better within a request.
+
+        ``asked`` says what the rows are about; rankers that judge by features alone do not look at it.
+        """
         raise NotImplementedError
 
-    def staged(self, features: Floats) -> Iterator[tuple[int, Floats]]:
+    def staged(self, features: Floats, asked: Asked | None = None) -> Iterator[tuple[int, Floats]]:
         """(steps, scores of the rows as they were after so many steps of learning), about ten times, the last whole.
 
         Nothing, for a ranker that does not learn in steps or does not keep them.
         """
         yield from ()
 
-    def contributions(self, features: Floats) -> Floats:
+    def contributions(self, features: Floats, asked: Asked | None = None) -> Floats:
         """Each feature's additive share: float32 of shape (n_rows, n_features + 1).
 
         The last column is what every row has in common; rows sum to :meth:`score`.

@@ -21,7 +21,7 @@ from pydantic import Field
 
 from vetrina.core import Config, Real, Whole, register
 from vetrina.core.errors import DataError, MissingExtra
-from vetrina.rank.base import Ranker, TrainingRows
+from vetrina.rank.base import Asked, Ranker, TrainingRows
 
 try:
     import lightgbm as lgb
@@ -131,13 +131,13 @@ class LambdaMART(Ranker):
         self.names_ = names
         self._tables: tuple[Floats, float] | None = None
 
-    def score(self, features: Floats) -> Floats:
+    def score(self, features: Floats, asked: Asked | None = None) -> Floats:
         self.require_fitted("booster_")
         if not len(features):
             return np.empty(0, dtype=np.float32)
         return np.asarray(self.booster_.predict(features, num_threads=self._threads(features)), dtype=np.float32)
 
-    def staged(self, features: Floats) -> Iterator[tuple[int, Floats]]:
+    def staged(self, features: Floats, asked: Asked | None = None) -> Iterator[tuple[int, Floats]]:
         """Scores of the first trees alone."""
         self.require_fitted("booster_")
         total, before = np.zeros(len(features)), 0
@@ -150,7 +150,7 @@ class LambdaMART(Ranker):
             before = trees
             yield trees, total.astype(np.float32)
 
-    def contributions(self, features: Floats) -> Floats:
+    def contributions(self, features: Floats, asked: Asked | None = None) -> Floats:
         self.require_fitted("booster_")
         if self._tables is None:
             self._tables = _path_tables(self.booster_)

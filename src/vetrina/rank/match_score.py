@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from vetrina.core import Config, register
-from vetrina.rank.base import Ranker, TrainingRows
+from vetrina.rank.base import Asked, Ranker, TrainingRows
 
 __all__ = ["MatchScore", "MatchScoreConfig"]
 
@@ -54,12 +54,12 @@ class MatchScore(Ranker):
         self.weights_ = np.array([self.config.weights.get(name, 0.0) for name in self.names_], dtype=np.float32)
         return self
 
-    def score(self, features: Floats) -> Floats:
+    def score(self, features: Floats, asked: Asked | None = None) -> Floats:
         self.require_fitted("weights_")
         used = self.weights_ != 0
         return np.asarray(np.nan_to_num(features[:, used]) @ self.weights_[used], dtype=np.float32)
 
-    def contributions(self, features: Floats) -> Floats:
+    def contributions(self, features: Floats, asked: Asked | None = None) -> Floats:
         self.require_fitted("weights_")
         shares = np.zeros((len(features), len(self.names_) + 1), dtype=np.float32)
         shares[:, :-1] = np.where(self.weights_ != 0, np.nan_to_num(features) * self.weights_, 0)

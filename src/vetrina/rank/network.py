@@ -19,7 +19,7 @@ from pydantic import Field
 
 from vetrina.core import Config, register
 from vetrina.core.errors import DataError
-from vetrina.rank.base import Ranker, TrainingRows
+from vetrina.rank.base import Asked, Ranker, TrainingRows
 
 __all__ = ["Network", "NetworkConfig", "binary_cross_entropy", "cross_entropy", "relu", "sigmoid"]
 
@@ -160,7 +160,7 @@ class Network(Ranker):
         standard = (features - self.mean_) / self.scale_
         return np.where(np.isfinite(standard), standard, 0).astype(np.float32)
 
-    def score(self, features: Floats) -> Floats:
+    def score(self, features: Floats, asked: Asked | None = None) -> Floats:
         """Log-odds of each row: float32 of shape (n_rows,)."""
         self.require_fitted("out_")
         hidden = relu(self._standard(features) @ self.weights_ + self.bias_)
@@ -170,7 +170,7 @@ class Network(Ranker):
         """Probability that each row is chosen, among rows as those learned from."""
         return sigmoid(self.score(features))
 
-    def contributions(self, features: Floats) -> Floats:
+    def contributions(self, features: Floats, asked: Asked | None = None) -> Floats:
         """Each feature's share: exact, as between its kinks the network is linear. The last column is the biases'."""
         self.require_fitted("out_")
         standard = self._standard(features)

@@ -1,0 +1,234 @@
+"""What a ranker learns from: the log, replayed through the engine as it would have been asked, as rows of features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from vetrina.core import EventLog, ItemList, Items, Progress, Query, Requests, Silent, Truth, Windows
+from vetrina.core.text import words
+from vetrina.engine.config import RankConfig, ShopConfig
+from vetrina.engine.engine import Engine
+from vetrina.engine.replay import Gains, Replay, requests_from_log
+from vetrina.engine.stages import refit
+from vetrina.rank import Asked, TrainingRows
+from vetrina.retrieve.merge import add_scores
+
+__all__ = ["gains_of", "graded_rows", "ranker_rows", "replays_of", "rows_of", "spoken", "training_rows"]
+
+Floats = npt.NDArray[np.float32]
+
+# With fewer searches in the training days, some are made up: this many at most.
+_ENOUGH_SEARCHES = 200
+_SPOKEN = 1000
+# So many requests are replayed as if so many of the products had just been added.
+_NEW_REQUESTS, _NEW_ITEMS = 0.25, 0.2
+# Candidates of a graded query that nobody judged are kept, as many at least: most of what a search finds is such.
+_UNJUDGED = 80
+
+
+def ranker_rows(
+    engine: Engine, log: EventLog, config: ShopConfig, judged: Replay | None = None, progress: Progress | None = None
+) -> TrainingRows:
+    """What :func:`learn_ranker` learns from: the replayed log and the graded queries, as rows of features."""
+    progress = progress or Silent()
+    rows = []
+    if len(log):
+        since = _training_start(log, config.rank)
+        past = refit(engine, log, until=since)
+        known = _some_never_met(log, len(engine.items), config.build.seed)
+        unaware = refit(engine, known, until=since).observe(known)
+        met = log.first_met(len(engine.items))
+        replays = replays_of(log, since, int(log.time[-1]) + 1, config.rank)
+        if replays and _searches([*replays, *([judged] if judged else [])]) < _ENOUGH_SEARCHES:
+            replays.append(spoken(_latest(replays[0], _SPOKEN), engine.items, config.build.seed))
+        total = sum(len(replay.requests) for replay in replays)
+        with progress.step("Replaying the log for training rows", total) as step:
+            for replay in replays:
+                for fitted, part in zip((past, unaware), _divided(replay, known, config), strict=True):
+                    rows += training_rows(fitted, part, config.rank, config.build.seed, step.advance, met)
+    if judged is not None:
+        unjudged = max(config.rank.negatives, _UNJUDGED)
+        rows += training_rows(engine, judged, config.rank.model_copy(update={"negatives": unjudged}), config.build.seed)
+        rows += graded_rows(engine, judged)
+    return TrainingRows.join(rows, engine.feature_names)
+
+
+def rows_of(engine: Engine, replay: Replay, config: ShopConfig) -> TrainingRows:
+    """Rows to learn an order from, of requests of which the engine's stages have seen nothing."""
+    return TrainingRows.join(training_rows(engine, replay, config.rank, config.build.seed), engine.feature_names)
+
+
+def _searches(replays: list[Replay]) -> int:
+    return sum(bool(query.text) for replay in replays for query in replay.requests.queries)
+
+
+def spoken(replay: Replay, items: Items, seed: int) -> Replay:
+    """The same requests as if each shopper had typed words of one item that they then chose.
+
+    A log without searches says nothing about words, and a ranker that learned from it alone would
+    not heed them: so known-item queries are made up, as L. Azzopardi, M. de Rijke and K. Balog do
+    (Building simulated queries for known-item topics, SIGIR 2007): one to three words of the item's
+    title, category or colour, drawn at random. Times stay what they were, and every other window:
+    half of the queries are asked by somebody unknown, who would else be met for the first time when
+    served, and given what only suits those who are known.
+
+    Parameters
+    ----------
+    replay : Replay
+    items : Items
+    seed : int
+    """
+    rng = np.random.default_rng(seed)
+    texts = zip(items.table["title"], items.leaf_category, items.table["colour"], strict=True)
+    known = [list(dict.fromkeys(words(" ".join(parts)))) for parts in texts]
+    rows: list[int] = []
+    queries: list[Query] = []
+    chosen: list[dict[int, float]] = []
+    truth = replay.truth
+    for row in range(len(replay.requests)):
+        part = slice(int(truth.offsets[row]), int(truth.offsets[row + 1]))
+        best = part.start + int(truth.gain[part].argmax())
+        item = int(truth.item[best])
+        if known[item]:
+            count = min(int(rng.integers(1, 4)), len(known[item]))
+            drawn = sorted(rng.choice(len(known[item]), count, replace=False).tolist())
+            queries.append(Query(text=" ".join(known[item][place] for place in drawn)))
+            chosen.append({item: float(truth.gain[best])})
+            rows.append(row)
+    some = replay.take(np.array(rows, dtype=np.int64))
+    windows = _forgotten(some.requests.windows, np.arange(len(rows)) % 2 == 1)
+    return Replay(replace(some.requests, queries=queries, windows=windows), Truth.from_lists(chosen), some.shopper)
+
+
+def _forgotten(windows: Windows, whose: npt.NDArray[np.bool_]) -> Windows:
+    """The same windows, those of ``whose`` empty."""
+    sizes = np.where(whose, 0, np.diff(windows.offsets))
+    return windows.gather(np.flatnonzero(~whose[windows.row]), sizes)
+
+
+def _training_start(log: EventLog, config: RankConfig) -> int:
+    """The training days at the end, but never more than the latter half of the log."""
+    return log.last_days(config.training_days, 0.5)
+
+
+def replays_of(log: EventLog, since: int, until: int, config: RankConfig) -> list[Replay]:
+    """What to learn from: every search or session, and recommendations once more for new products alone."""
+    gains = Gains(**config.gains)
+    replay = requests_from_log(log, since, until, window_size=config.window, gains=gains)
+    new = requests_from_log(log, since, until, window_size=config.window, gains=gains, only_new=True)
+    browsing = np.flatnonzero([not query.text for query in new.requests.queries])
+    return [_latest(one, config.training_requests) for one in (replay, new.take(browsing)) if len(one.requests)]
+
+
+def _some_never_met(log: EventLog, n_items: int, seed: int) -> EventLog:
+    """The log as if some of the items had just been added: without any event of theirs."""
+    # A stream of its own: an evaluation that holds items back by the same seed draws others.
+    new = np.random.default_rng([seed, 1]).random(n_items) < _NEW_ITEMS
+    return log.take(~np.append(new, False)[log.item])
+
+
+def _divided(replay: Replay, known: EventLog, config: ShopConfig) -> tuple[Replay, Replay]:
+    """(Most requests as they were, the others with windows out of ``known``).
+
+    In a log every product that is chosen was met before, but for the first time. A ranker that
+    learned from it alone would put what nobody has met below all else, whatever it is like. So it
+    also learns from requests as they would have been if some products had only just been added.
+    """
+    some = np.random.default_rng([config.build.seed, 2]).random(len(replay.requests)) < _NEW_REQUESTS
+    chosen = replay.take(np.flatnonzero(some))
+    requests = chosen.requests
+    windows = known.windows(chosen.shopper, requests.now, config.rank.window)
+    windows = _forgotten(windows, np.diff(requests.windows.offsets) == 0)
+    return replay.take(np.flatnonzero(~some)), chosen._replace(requests=replace(requests, windows=windows))
+
+
+def _latest(replay: Replay, most: int) -> Replay:
+    n = len(replay.requests)
+    return replay if n <= most else replay.take(np.arange(n - most, n))
+
+
+def training_rows(
+    engine: Engine,
+    replay: Replay,
+    config: RankConfig,
+    seed: int,
+    advance: Callable[[int], None] | None = None,
+    met: npt.NDArray[np.int64] | None = None,
+) -> list[TrainingRows]:
+    """Candidates of every request with their features, the chosen ones marked, negatives sampled.
+
+    Chosen items that no source found are not added: among candidates that are all well
+    found, an unlikely one would always be right, and the ranker would learn just that. With
+    ``met``, when each item was first met in truth, candidates that nobody had met by then are left
+    out: they were hardly shown to anybody, so not to have chosen them says nothing.
+    """
+    parts: list[TrainingRows] = []
+    rng = np.random.default_rng(seed)
+    for start in range(0, len(replay.requests), 256):
+        stop = min(start + 256, len(replay.requests))
+        requests = engine.encode_queries(replay.requests.slice(start, stop))
+        truth = replay.truth.slice(start, stop)
+        lists = engine.candidates(requests)
+        if met is not None:
+            lists = lists.take(np.flatnonzero(met[lists.item] < requests.now[lists.row]))
+        features = engine.compute_features(requests, lists)
+        gain = gains_of(lists.row, lists.item, truth)
+        kept = _sample(lists.row, gain, config.negatives, rng)
+        parts.append(_rows(engine, requests, lists.take(kept), features[kept], gain[kept]))
+        if advance is not None:
+            advance(stop - start)
+    return parts
+
+
+def graded_rows(engine: Engine, judged: Replay) -> list[TrainingRows]:
+    """The graded items of every query alone, with their features.
+
+    Among the candidates of a search, what nobody judged counts as not relevant, which some of it
+    is not: those rows teach to find, and these to tell apart what is known.
+    """
+    parts: list[TrainingRows] = []
+    for start in range(0, len(judged.requests), 256):
+        stop = min(start + 256, len(judged.requests))
+        requests, truth = engine.encode_queries(judged.requests.slice(start, stop)), judged.truth.slice(start, stop)
+        lists = ItemList(truth.offsets, truth.item)
+        add_scores(engine.sources, requests, lists)
+        features = engine.compute_features(requests, lists)
+        parts.append(_rows(engine, requests, lists, features, truth.gain.astype(np.float32)))
+    return parts
+
+
+def _rows(engine: Engine, requests: Requests, lists: ItemList, features: Floats, gain: Floats) -> TrainingRows:
+    """Rows of those requests that have any."""
+    some = np.flatnonzero(lists.sizes)
+    kept = ItemList(np.concatenate([[0], np.cumsum(lists.sizes[some])]).astype(np.int64), lists.item, lists.columns)
+    asked = Asked(requests.take(some), kept, engine.items)
+    return TrainingRows(features, gain, kept.sizes, engine.feature_names, asked=asked)
+
+
+def gains_of(row: npt.NDArray[np.int32], item: npt.NDArray[np.int32], truth: Truth) -> npt.NDArray[np.float32]:
+    """Gain of each (request, item): float32 of shape (n_rows,), 0 where the truth does not name it."""
+    width = int(max(item.max(initial=0), truth.item.max(initial=0))) + 1
+    keys = truth.row * width + truth.item
+    order = np.argsort(keys)
+    wanted = row.astype(np.int64) * width + item
+    place = np.minimum(np.searchsorted(keys[order], wanted), max(len(keys) - 1, 0))
+    if not len(keys):
+        return np.zeros(len(row), dtype=np.float32)
+    return np.where(keys[order][place] == wanted, truth.gain[order][place], 0).astype(np.float32)
+
+
+def _sample(
+    row: npt.NDArray[np.int32], gain: npt.NDArray[np.float32], negatives: int, rng: np.random.Generator
+) -> npt.NDArray[np.intp]:
+    """Rows to keep: all that were chosen, and at most ``negatives`` others of each request, at random."""
+    draw = np.where(gain > 0, -1.0, rng.random(len(row)))
+    order = np.lexsort((draw, row))
+    sorted_row = row[order]
+    starts = np.searchsorted(sorted_row, sorted_row, side="left")
+    chosen = np.bincount(row, weights=gain > 0, minlength=int(row.max(initial=-1)) + 1)
+    place = np.arange(len(order)) - starts
+    return np.sort(order[place < negatives + chosen[sorted_row]])
