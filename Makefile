@@ -99,9 +99,10 @@ bench: $(VENV)/bench.stamp ## Speed and memory, one script each in benchmarks/ (
 	set -e; for script in benchmarks/*.py; do $(BIN)/python $$script; done
 
 # The peers have environments of their own in build/peers, made on the first run.
-quality: $(VENV)/dev.stamp ## Quality on real data: floors, modalities, and the peers in the same run (QUICK=1: briefly, no floors)
+quality: $(VENV)/dev.stamp ## Quality on real data: floors, modalities, behaviour, and the peers in the same run (QUICK=1: briefly, no floors)
 	$(if $(filter-out 0,$(QUICK)),,$(BIN)/pytest -m quality $(PYTEST_ARGS))
 	PYTHONPATH=benchmarks $(BIN)/python -m modalities $(if $(filter-out 0,$(QUICK)),--quick) $(MODALITIES_ARGS)
+	PYTHONPATH=benchmarks $(BIN)/python -m behaviour $(if $(filter-out 0,$(QUICK)),--quick) $(BEHAVIOUR_ARGS)
 	PYTHONPATH=benchmarks $(BIN)/python -m peers $(if $(filter-out 0,$(QUICK)),--quick) $(PEERS_ARGS)
 
 # --- upkeep -----------------------------------------------------------------

@@ -1,0 +1,12 @@
+"""What models of behaviour are worth: `make quality`, or `PYTHONPATH=benchmarks .venv/bin/python -m behaviour --help`."""
+
+from __future__ import annotations
+
+import sys
+
+from modalities.driver import run
+
+MODULES = ("sequence",)
+
+if __name__ == "__main__":
+    sys.exit(run("behaviour", MODULES, __doc__))
