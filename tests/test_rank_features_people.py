@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -20,6 +23,22 @@ def test_the_source_score_as_it_is_and_of_the_best() -> None:
     np.testing.assert_allclose(of_best, [0.25, 1, 0, 0, 1, 0])
     assert np.all(np.diff(score[[2, 0, 1, 4]]) > 0)
     assert score[2] == score[3] == score[5] == 0
+
+
+def test_each_source_has_two_features_of_its_own() -> None:
+    family = People(sources=["ease", "als", "gru"]).fit(ITEMS, nothing(ITEMS))
+    lists = lists_of([0, 1], [2], als=[0.5, 2.0, 1.0], ease=[3.0, 0.0, -1.0], item_item=[9.0, 9.0, 9.0])
+    assert family.names_ == ["ease", "ease_of_best", "als", "als_of_best", "gru", "gru_of_best"]
+    features = family.compute(asked([[]] * 2), lists)
+    expected = [np.log1p([3, 0, 0]), [1, 0, 0], np.log1p([0.5, 2, 1]), [0.25, 1, 1], *[[np.nan] * 3] * 2]
+    np.testing.assert_allclose(features, np.transpose(expected), rtol=1e-6)
+
+
+def test_one_saved_before_there_were_several_reads_as_it_was(tmp_path: Path) -> None:
+    People().fit(ITEMS, nothing(ITEMS)).save(tmp_path)
+    header = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    (tmp_path / "config.json").write_text(json.dumps({**header, "config": {}}), encoding="utf-8")
+    assert People.load(tmp_path).bind(ITEMS).names_ == ["item_item", "item_item_of_best"]
 
 
 def test_without_the_source_nothing_is_known() -> None:

@@ -153,4 +153,6 @@ def test_a_shop_names_them_in_its_settings(tmp_path: Path) -> None:
         column = shop.engine.candidates(requests).columns[name].astype(np.float32)
         assert np.isfinite(column).all()
         assert np.count_nonzero(column > 0) >= 5
+        assert {name, f"{name}_of_best"} <= set(shop.engine.feature_names)
+    assert "item_item" not in shop.engine.feature_names
     assert len(shop.recommend(k=5, shopper="A").results) == 5
