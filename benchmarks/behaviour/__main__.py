@@ -1,4 +1,4 @@
-"""What models of behaviour are worth: `make quality`, or `PYTHONPATH=benchmarks .venv/bin/python -m behaviour --help`."""
+"""Models of behaviour measured: `make quality`, or `PYTHONPATH=benchmarks .venv/bin/python -m behaviour --help`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Running the modules of a package of questions, as this one and `behaviour` are: arguments in, tables printed and kept."""
+"""Running the modules of a package of questions, this one or `behaviour`: arguments in, tables printed and kept."""
 
 from __future__ import annotations
 
