@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine_shop import built_shop
-from vetrina.core import DAY, EVENT_COLUMNS, EventLog
+from vetrina.core import DAY, EVENT_COLUMNS, EventKind, EventLog
 from vetrina.engine import Engine, Replay, ShopConfig, requests_from_log
 from vetrina.engine.judged import judged_replay
 from vetrina.engine.rows import spoken, training_rows
@@ -174,3 +174,28 @@ def test_graded_queries_are_requests_of_nobody(shop: tuple[Engine, ShopConfig]) 
     assert replay.shopper.tolist() == [-1, -1]
     assert len(shop[0].rank(replay.requests, 10).lists.list_of(1)) == 10  # all items are on sale by then
     assert judged_replay(None, items) is judged_replay(grades.clear(), items) is None
+
+
+def test_rows_say_what_was_done_with_what_was_chosen(shop: tuple[Engine, ShopConfig]) -> None:
+    """Every kind of event that chose an item in its request, literally looked up, and nothing for the others."""
+    engine, config = shop
+    log = EventLog.from_table(EVENTS.select(*EVENT_COLUMNS), engine.items)
+    replay = requests_from_log(log, SINCE, int(log.time[-1]) + 1)
+    rows = training_rows(engine, replay, config.rank, 0)
+    names = {EventKind.click: 1.0, EventKind.cart: 2.0, EventKind.purchase: 3.0}
+    done: dict[tuple[int, int], set[EventKind]] = {}
+    for kind, item, request in zip(log.kind, log.item, log.request, strict=True):
+        if EventKind(kind) in names:
+            done.setdefault((int(request), int(item)), set()).add(EventKind(kind))
+    asked_at = {int(time): int(code) for time, code in zip(log.time[::-1], log.request[::-1], strict=True)}
+    several = 0
+    for part in rows:
+        assert part.asked is not None
+        assert part.outcome is not None
+        requests, lists = part.asked.requests, part.asked.lists
+        for row, item, outcome, gain in zip(lists.row, lists.item, part.outcome, part.gain, strict=True):
+            kinds = done.get((asked_at[int(requests.now[row])], int(item)), set())
+            assert outcome == sum(1 << kind for kind in kinds)
+            assert gain == max((names[kind] for kind in kinds), default=0)
+            several += len(kinds) > 1
+    assert several

@@ -29,6 +29,9 @@ class Truth:
         Dense item indices, each at most once in a request.
     gain : float64 of shape (n_rows,)
         How right, >= 0; 0 means judged and not relevant.
+    kinds : uint8 of shape (n_rows,), optional
+        What was done with the item, where a log tells: the sum of ``1 << kind`` over its kinds of
+        event, each once. 0, or absent: not known.
 
     Raises
     ------
@@ -46,9 +49,11 @@ class Truth:
     offsets: Ints
     item: npt.NDArray[np.int32]
     gain: Floats
+    kinds: npt.NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
-        if len(self.item) != len(self.gain) or not len(self.offsets) or self.offsets[-1] != len(self.item):
+        lengths = {len(self.item), len(self.gain), len(self.item if self.kinds is None else self.kinds)}
+        if len(lengths) > 1 or not len(self.offsets) or self.offsets[-1] != len(self.item):
             raise DataError(
                 f"Truth: {len(self.item)} items, {len(self.gain)} gains and offsets that end at "
                 f"{self.offsets[-1] if len(self.offsets) else 'nothing'} do not fit; give one gain per item "
@@ -105,4 +110,5 @@ class Truth:
         sizes = np.diff(self.offsets)[chosen]
         offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         rows = np.repeat(self.offsets[chosen] - offsets[:-1], sizes) + np.arange(offsets[-1])
-        return Truth(offsets, self.item[rows], self.gain[rows])
+        kinds = self.kinds[rows] if self.kinds is not None else None
+        return Truth(offsets, self.item[rows], self.gain[rows], kinds)

@@ -149,7 +149,7 @@ def requests_from_log(
         log,
         log.shopper[first[wanted]],
         asked[wanted],
-        _truth(len(wanted), request, log.item[events], gain[events]),
+        _truth(len(wanted), request, log, events, gain),
         words[wanted],
         window_size,
         only_new,
@@ -182,7 +182,7 @@ def requests_at(
     if only_new:
         events = events[~_bought_before(log, events, np.full(len(events), now))]
     shopper, request = np.unique(log.shopper[events], return_inverse=True)
-    truth = _truth(len(shopper), request, log.item[events], gain[events])
+    truth = _truth(len(shopper), request, log, events, gain)
     asked = np.full(len(shopper), now, dtype=np.int64)
     return _replay(log, shopper, asked, truth, np.full(len(shopper), -1), window_size, only_new)
 
@@ -223,14 +223,18 @@ def _groups(log: EventLog, session_gap: int) -> Ints:
     return group
 
 
-def _truth(n_requests: int, request: Ints, item: npt.NDArray[np.int32], gain: Floats) -> Truth:
-    """The largest gain of each (request, item)."""
-    order = np.lexsort((-gain, item, request))
-    request, item, gain = request[order], item[order], gain[order]
+def _truth(n_requests: int, request: Ints, log: EventLog, events: npt.NDArray[np.intp], gain: Floats) -> Truth:
+    """The largest gain of each (request, item), and the kinds of its events: of ``events``, rows of the log."""
+    order = np.lexsort((-gain[events], log.item[events], request))
+    request, events = request[order], events[order]
+    item, gain = log.item[events], gain[events]
     best = np.ones(len(order), dtype=bool)
     best[1:] = (request[1:] != request[:-1]) | (item[1:] != item[:-1])
     offsets = np.concatenate([[0], np.cumsum(np.bincount(request[best], minlength=n_requests))]).astype(np.int64)
-    return Truth(offsets, item[best], gain[best])
+    if not len(events):
+        return Truth(offsets, item, gain)
+    kinds = np.bitwise_or.reduceat(np.uint8(1) << log.kind[events].astype(np.uint8), np.flatnonzero(best))
+    return Truth(offsets, item[best], gain[best], kinds)
 
 
 def _bought_before(log: EventLog, events: npt.NDArray[np.intp], asked: Ints) -> npt.NDArray[np.bool_]:

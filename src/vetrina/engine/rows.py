@@ -17,7 +17,7 @@ from vetrina.engine.stages import refit
 from vetrina.rank import Asked, TrainingRows
 from vetrina.retrieve.merge import add_scores
 
-__all__ = ["gains_of", "graded_rows", "ranker_rows", "replays_of", "rows_of", "spoken", "training_rows"]
+__all__ = ["gains_of", "graded_rows", "outcomes_of", "ranker_rows", "replays_of", "rows_of", "spoken", "training_rows"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -178,7 +178,8 @@ def training_rows(
         features = engine.compute_features(requests, lists)
         gain = gains_of(lists.row, lists.item, truth)
         kept = _sample(lists.row, gain, config.negatives, rng)
-        parts.append(_rows(engine, requests, lists.take(kept), features[kept], gain[kept]))
+        outcome = outcomes_of(lists.row[kept], lists.item[kept], truth)
+        parts.append(_rows(engine, requests, lists.take(kept), features[kept], gain[kept], outcome))
         if advance is not None:
             advance(stop - start)
     return parts
@@ -197,28 +198,45 @@ def graded_rows(engine: Engine, judged: Replay) -> list[TrainingRows]:
         lists = ItemList(truth.offsets, truth.item)
         add_scores(engine.sources, requests, lists)
         features = engine.compute_features(requests, lists)
-        parts.append(_rows(engine, requests, lists, features, truth.gain.astype(np.float32)))
+        parts.append(_rows(engine, requests, lists, features, truth.gain.astype(np.float32), truth.kinds))
     return parts
 
 
-def _rows(engine: Engine, requests: Requests, lists: ItemList, features: Floats, gain: Floats) -> TrainingRows:
+def _rows(
+    engine: Engine,
+    requests: Requests,
+    lists: ItemList,
+    features: Floats,
+    gain: Floats,
+    outcome: npt.NDArray[np.uint8] | None,
+) -> TrainingRows:
     """Rows of those requests that have any."""
     some = np.flatnonzero(lists.sizes)
     kept = ItemList(np.concatenate([[0], np.cumsum(lists.sizes[some])]).astype(np.int64), lists.item, lists.columns)
     asked = Asked(requests.take(some), kept, engine.items)
-    return TrainingRows(features, gain, kept.sizes, engine.feature_names, asked=asked)
+    return TrainingRows(features, gain, kept.sizes, engine.feature_names, asked=asked, outcome=outcome)
 
 
 def gains_of(row: npt.NDArray[np.int32], item: npt.NDArray[np.int32], truth: Truth) -> npt.NDArray[np.float32]:
     """Gain of each (request, item): float32 of shape (n_rows,), 0 where the truth does not name it."""
+    return np.append(truth.gain, 0)[_places(row, item, truth)].astype(np.float32)
+
+
+def outcomes_of(row: npt.NDArray[np.int32], item: npt.NDArray[np.int32], truth: Truth) -> npt.NDArray[np.uint8] | None:
+    """What was done with each (request, item), as ``Truth.kinds`` tells it; None where that is not known."""
+    return None if truth.kinds is None else np.append(truth.kinds, np.uint8(0))[_places(row, item, truth)]
+
+
+def _places(row: npt.NDArray[np.int32], item: npt.NDArray[np.int32], truth: Truth) -> npt.NDArray[np.intp]:
+    """The row of the truth that names each (request, item); -1 where none does."""
     width = int(max(item.max(initial=0), truth.item.max(initial=0))) + 1
     keys = truth.row * width + truth.item
     order = np.argsort(keys)
     wanted = row.astype(np.int64) * width + item
     place = np.minimum(np.searchsorted(keys[order], wanted), max(len(keys) - 1, 0))
     if not len(keys):
-        return np.zeros(len(row), dtype=np.float32)
-    return np.where(keys[order][place] == wanted, truth.gain[order][place], 0).astype(np.float32)
+        return np.full(len(row), -1, dtype=np.intp)
+    return np.where(keys[order][place] == wanted, order[place], -1)
 
 
 def _sample(

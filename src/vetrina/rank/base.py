@@ -52,6 +52,9 @@ class TrainingRows:
         How much each row counts; every row alike when absent.
     asked : Asked, optional
         What the rows are about, where it is known: one request for each of ``sizes``.
+    outcome : uint8 of shape (n_rows,), optional
+        What was done with the item: the sum of ``1 << kind`` over the kinds of event that chose it.
+        0 for what was not chosen, and for what was chosen nobody knows how, such as a graded item.
     """
 
     features: Floats
@@ -60,12 +63,27 @@ class TrainingRows:
     names: Sequence[str]
     weight: Floats | None = None
     asked: Asked | None = None
+    outcome: npt.NDArray[np.uint8] | None = None
 
     @classmethod
     def none(cls, names: Sequence[str]) -> Self:
         """No rows of features with these ``names``."""
         nothing = np.empty((0, len(names)), dtype=np.float32)
         return cls(nothing, np.empty(0, dtype=np.float32), np.empty(0, dtype=np.int64), names)
+
+    def take(self, requests: npt.NDArray[np.integer]) -> TrainingRows:
+        """The rows of the ``requests``, ascending."""
+        sizes = self.sizes[requests]
+        offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        starts = (np.cumsum(self.sizes) - self.sizes)[requests]
+        rows = np.repeat(starts - offsets[:-1], sizes) + np.arange(offsets[-1])
+        asked = None
+        if self.asked is not None:
+            lists = self.asked.lists
+            lists = ItemList(offsets, lists.item[rows], {name: column[rows] for name, column in lists.columns.items()})
+            asked = Asked(self.asked.requests.take(requests), lists, self.asked.items)
+        weight, outcome = (None if column is None else column[rows] for column in (self.weight, self.outcome))
+        return TrainingRows(self.features[rows], self.gain[rows], sizes, self.names, weight, asked, outcome)
 
     @classmethod
     def join(cls, parts: Sequence[TrainingRows], names: Sequence[str]) -> Self:
@@ -79,6 +97,10 @@ class TrainingRows:
         if any(part.weight is not None for part in parts):
             ones = (np.ones(len(part.gain), np.float32) if part.weight is None else part.weight for part in parts)
             weight = np.concatenate(list(ones))
+        outcome = None
+        if any(part.outcome is not None for part in parts):
+            none = (np.zeros(len(part.gain), np.uint8) if part.outcome is None else part.outcome for part in parts)
+            outcome = np.concatenate(list(none))
         asked = [part.asked for part in parts if part.asked is not None]
         whole = None
         if len(asked) == len(parts):
@@ -91,6 +113,7 @@ class TrainingRows:
             names,
             weight,
             whole,
+            outcome,
         )
 
 
