@@ -107,7 +107,7 @@ def restricted(rows: TrainingRows, groups: list[list[int]]) -> lgb.Booster:
     def with_constraints(parameters: dict[str, object], *given: object, **named: object) -> lgb.Booster:
         return train({**parameters, "interaction_constraints": groups}, *given, **named)
 
-    with patch("vetrina.rank.lambdamart.lgb.train", with_constraints):
+    with patch("vetrina.rank.trees.lgb.train", with_constraints):
         return LambdaMART().fit(rows).booster_
 
 

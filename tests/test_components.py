@@ -45,6 +45,9 @@ _CONVNET = {"filters": 8, "palette": 4, "dim": 4, "width": 16, "height": 16, "pa
 SMALL: dict[str, dict[str, Any]] = {
     "lambdamart": {"trees": 20, "min_rows_in_leaf": 5, "threads": 1},
     "network": {"hidden": 4, "iterations": 30},
+    "pointwise": {"trees": 20, "min_rows_in_leaf": 5, "threads": 1},
+    "pairwise": {"trees": 20, "min_rows_in_leaf": 5, "threads": 1},
+    "blend": {"members": {"lambdamart": {"trees": 20, "min_rows_in_leaf": 5, "threads": 1}, "linear": {}}},
     "gated": {"dimensions": 12, "enough": 100, "steps": 60, "batch": 64},
     "attention": {"dimensions": 12, "enough": 100, "steps": 60, "batch": 64},
     "random": {"dim": 16},

@@ -105,7 +105,7 @@ def test_what_has_learned_nothing_says_so() -> None:
 def test_unknown_names_are_answered_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match=r"no retriever 'item_itme'\. Did you mean 'item_item'\?.* Known: .*lexical"):
         component_class("retriever", "item_itme")
-    with pytest.raises(ConfigError, match=r"There is no ranker 'zzz'\. Known: lambdamart, match_score, network"):
+    with pytest.raises(ConfigError, match=r"There is no ranker 'zzz'\. Known: .*lambdamart, .*match_score"):
         create("ranker", "zzz")
 
 

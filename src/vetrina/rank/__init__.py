@@ -2,9 +2,26 @@
 
 from vetrina.rank import features
 from vetrina.rank.base import Asked, Ranker, TrainingRows
+from vetrina.rank.blend import Blend
 from vetrina.rank.features import FeatureFamily
 from vetrina.rank.lambdamart import LambdaMART
+from vetrina.rank.linear import Linear
 from vetrina.rank.match_score import MatchScore
 from vetrina.rank.network import Network
+from vetrina.rank.pairwise import Pairwise
+from vetrina.rank.pointwise import Pointwise
 
-__all__ = ["Asked", "FeatureFamily", "LambdaMART", "MatchScore", "Network", "Ranker", "TrainingRows", "features"]
+__all__ = [
+    "Asked",
+    "Blend",
+    "FeatureFamily",
+    "LambdaMART",
+    "Linear",
+    "MatchScore",
+    "Network",
+    "Pairwise",
+    "Pointwise",
+    "Ranker",
+    "TrainingRows",
+    "features",
+]

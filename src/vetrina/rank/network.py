@@ -20,6 +20,7 @@ from pydantic import Field
 from vetrina.core import Config, register
 from vetrina.core.errors import DataError
 from vetrina.rank.base import Asked, Ranker, TrainingRows
+from vetrina.rank.standard import mean_and_scale, standardised
 
 __all__ = ["Network", "NetworkConfig", "binary_cross_entropy", "cross_entropy", "relu", "sigmoid"]
 
@@ -103,7 +104,7 @@ class NetworkConfig(Config):
 class Network(Ranker):
     """Features, standardised; a hidden layer of ReLU; one output, the log-odds that the row is chosen.
 
-    What is not known (NaN) is taken as the feature's mean. Learned: ``mean_``,
+    What is not known (NaN) is taken as the feature's mean. Rows count by their weight. Learned: ``mean_``,
     ``scale_`` (n_features,), ``weights_`` (n_features, hidden), ``bias_``
     (hidden,), ``out_`` (hidden + 1,), the last of which is the output's bias.
 
@@ -132,24 +133,19 @@ class Network(Ranker):
         if not 0 < truth.sum() < len(truth):
             raise DataError("The rows hold no choice of some before others: nothing to learn from.")
         self.names_ = list(rows.names)
-        known = np.isfinite(rows.features)
-        count = np.maximum(known.sum(axis=0), 1)
-        filled = np.where(known, rows.features, 0).astype(np.float64)
-        self.mean_ = (filled.sum(axis=0) / count).astype(np.float32)
-        spread = np.sqrt((np.where(known, filled - self.mean_, 0) ** 2).sum(axis=0) / count)
-        self.scale_ = np.where(spread > 1e-6, spread, 1).astype(np.float32)
-
+        self.mean_, self.scale_ = mean_and_scale(rows.features)
         features = self._standard(rows.features).astype(np.float64)
         shapes = ((features.shape[1], self.config.hidden), (self.config.hidden,), (self.config.hidden + 1,))
         rng = np.random.default_rng(self.config.seed)
         start = np.concatenate([rng.normal(scale=np.sqrt(2 / shape[0]), size=shape).ravel() for shape in shapes])
-        losses: list[float] = [_loss(start, features, truth, shapes, self.config.l2)[0]]
+        given = (features, truth, shapes, self.config.l2, rows.weight)
+        losses: list[float] = [_loss(start, *given)[0]]
 
         def look(intermediate_result: OptimizeResult) -> None:  # SciPy goes by the parameter's name
             losses.append(float(intermediate_result.fun))
 
         found = minimize(
-            _loss, start, (features, truth, shapes, self.config.l2), "L-BFGS-B", jac=True, callback=look,
+            _loss, start, given, "L-BFGS-B", jac=True, callback=look,
             options={"maxiter": self.config.iterations},
         )  # fmt: skip
         self.curves_ = {"loss by iterations": list(enumerate(losses))}
@@ -157,8 +153,7 @@ class Network(Ranker):
         return self
 
     def _standard(self, features: Floats) -> Floats:
-        standard = (features - self.mean_) / self.scale_
-        return np.where(np.isfinite(standard), standard, 0).astype(np.float32)
+        return standardised(features, self.mean_, self.scale_)
 
     def score(self, features: Floats, asked: Asked | None = None) -> Floats:
         """Log-odds of each row: float32 of shape (n_rows,)."""
@@ -200,14 +195,19 @@ def _parts(flat: Doubles, shapes: Shapes) -> list[Doubles]:
     return [part.reshape(shape) for part, shape in zip(np.split(flat, ends), shapes, strict=True)]
 
 
-def _loss(flat: Doubles, features: Doubles, truth: Doubles, shapes: Shapes, l2: float) -> tuple[float, Doubles]:
-    """Binary cross-entropy plus weight decay, and its gradient."""
+def _loss(
+    flat: Doubles, features: Doubles, truth: Doubles, shapes: Shapes, l2: float, weight: Floats | None = None
+) -> tuple[float, Doubles]:
+    """Binary cross-entropy, rows counting by their weight, plus weight decay, and its gradient."""
+    share = np.ones(len(truth)) if weight is None else weight.astype(np.float64)
+    share /= share.sum()
     weights, bias, out = _parts(flat, shapes)
     hidden = relu(features @ weights + bias)
     # Kept off 0 and 1, where the logarithm has no end.
     chance = np.clip(sigmoid(hidden @ out[:-1] + out[-1]), 1e-12, 1 - 1e-12)
-    value = binary_cross_entropy(truth, chance) + l2 * (np.sum(weights**2) + np.sum(out[:-1] ** 2))
-    error = (chance - truth) / len(truth)
+    surprise = truth * np.log(chance) + (1 - truth) * np.log(1 - chance)
+    value = -share @ surprise + l2 * (np.sum(weights**2) + np.sum(out[:-1] ** 2))
+    error = (chance - truth) * share
     back = np.outer(error, out[:-1]) * (hidden > 0)
     gradient = [
         (features.T @ back + 2 * l2 * weights).ravel(),

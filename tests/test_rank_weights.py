@@ -1,0 +1,40 @@
+"""Rows count by their weight, for every ranker that learns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vetrina.core import component_class
+from vetrina.rank import Ranker, TrainingRows
+
+TREES: dict[str, Any] = {"trees": 20, "leaves": 6, "min_rows_in_leaf": 5, "threads": 1}
+RANKERS: list[tuple[str, dict[str, Any]]] = [
+    ("lambdamart", TREES),
+    ("pointwise", TREES),
+    ("pointwise", {**TREES, "loss": "mse"}),
+    ("pairwise", TREES),
+    ("linear", {"loss": "pairwise"}),
+    ("linear", {"loss": "logistic"}),
+    ("network", {"hidden": 4}),
+    ("blend", {"members": {"lambdamart": TREES, "linear": {}}}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), RANKERS)
+@pytest.mark.parametrize("believed", [0, 1])
+def test_of_shoppers_who_contradict_each_other_the_heavier_are_believed(
+    name: str, options: dict[str, Any], believed: int
+) -> None:
+    """Every other request chose the item with the most of the only feature, the others that with the least."""
+    features = np.random.default_rng(0).normal(size=(200, 8)).astype(np.float32)
+    signs = np.where(np.arange(200) % 2 == believed, 1, -1)[:, None]
+    gain = (features * signs == (features * signs).max(axis=1, keepdims=True)).astype(np.float32)
+    weight = np.where(np.repeat(signs[:, 0], 8) > 0, 8, 1).astype(np.float32)
+    rows = TrainingRows(features.reshape(-1, 1), gain.ravel(), np.full(200, 8), ["a"], weight)
+    ranker = component_class("ranker", name)(**options)
+    assert isinstance(ranker, Ranker)
+    low, high = ranker.fit(rows).score(np.array([[-2], [2]], dtype=np.float32))
+    assert high > low
