@@ -48,6 +48,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "pointwise": {"trees": 20, "min_rows_in_leaf": 5, "threads": 1},
     "pairwise": {"trees": 20, "min_rows_in_leaf": 5, "threads": 1},
     "blend": {"members": {"lambdamart": {"trees": 20, "min_rows_in_leaf": 5, "threads": 1}, "linear": {}}},
+    "din": {"epochs": 2, "dim": 6, "hidden": 8, "attention": 4, "cross_rank": 4},
+    "lstm": {"epochs": 2, "dim": 6, "hidden": 8, "units": 6},
     "gated": {"dimensions": 12, "enough": 100, "steps": 60, "batch": 64},
     "attention": {"dimensions": 12, "enough": 100, "steps": 60, "batch": 64},
     "random": {"dim": 16},

@@ -122,6 +122,11 @@ class Ranker(Component):
 
     names_: list[str]
 
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Reasons under which is explained what no feature says: none, for a ranker that judges by features alone."""
+        return ()
+
     def fit(self, rows: TrainingRows) -> Self:
         """Learn from rows that a replay of the log produced."""
         raise NotImplementedError
@@ -141,8 +146,21 @@ class Ranker(Component):
         yield from ()
 
     def contributions(self, features: Floats, asked: Asked | None = None) -> Floats:
-        """Each feature's additive share: float32 of shape (n_rows, n_features + 1).
+        """Each feature's additive share: float32 of shape (n_rows, n_features + n_groups + 1).
 
-        The last column is what every row has in common; rows sum to :meth:`score`.
+        After the features comes one column for each of :attr:`groups`; the last is what every row has in
+        common. Rows sum to :meth:`score`.
         """
         raise NotImplementedError
+
+    def contributions_under(self, groups: Sequence[str], features: Floats, asked: Asked | None = None) -> Floats:
+        """:meth:`contributions` with a column for each of ``groups``, the ranker's own among them; zero for others."""
+        shares = self.contributions(features, asked)
+        if list(groups) == list(self.groups):
+            return shares
+        n_features = shares.shape[1] - 1 - len(self.groups)
+        told = np.zeros((len(shares), n_features + len(groups) + 1), dtype=np.float32)
+        told[:, :n_features], told[:, -1] = shares[:, :n_features], shares[:, -1]
+        for place, group in enumerate(self.groups, start=n_features):
+            told[:, n_features + list(groups).index(group)] = shares[:, place]
+        return told

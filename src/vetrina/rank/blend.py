@@ -88,6 +88,10 @@ class Blend(Ranker):
 
     config_type = BlendConfig
 
+    @property
+    def groups(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(group for one in self.members_.values() for group in one.groups))
+
     def fit(self, rows: TrainingRows) -> Self:
         """Learn the weights, unless they are given, and the members.
 
@@ -147,7 +151,8 @@ class Blend(Ranker):
 
     def contributions(self, features: Floats, asked: Asked | None = None) -> Floats:
         self.require_fitted("weights_")
-        return _sum(self.weights_, (one.contributions(features, asked) for one in self.members_.values()))
+        members = self.members_.values()
+        return _sum(self.weights_, (one.contributions_under(self.groups, features, asked) for one in members))
 
     def save(self, folder: Path) -> None:
         super().save(folder)

@@ -6,12 +6,17 @@ from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
+from vetrina.core import EventKind, ItemList
 from vetrina.core.errors import DataError
-from vetrina.rank import Ranker, TrainingRows
+from vetrina.rank import Asked, Ranker, TrainingRows
 from vetrina.testing.contract import COMMON_RULES, TOLERANCE, Answers, Case, named, require, same
+from vetrina.testing.sample import sample_requests, small_shop
 
 __all__ = ["RANKER_RULES", "RankerCase", "check_ranker", "sample_rows"]
+
+Floats = npt.NDArray[np.float32]
 
 #: Contributions are sums of some hundred float32 numbers.
 _SUM_TOLERANCE = 1e-4
@@ -19,6 +24,8 @@ _SUM_TOLERANCE = 1e-4
 
 def sample_rows(n_requests: int = 60, seed: int = 0) -> TrainingRows:
     """Rows in which the first feature says best what was chosen, the second a little, and some is not known.
+
+    They are about items of :func:`vetrina.testing.small_shop`, asked for by shoppers with a past and without.
 
     Examples
     --------
@@ -36,7 +43,13 @@ def sample_rows(n_requests: int = 60, seed: int = 0) -> TrainingRows:
     features[rng.random(features.shape) < 0.1] = np.nan
     features[:, 4], features[:, 5] = np.nan, 1
     features.flags.writeable = False
-    return TrainingRows(features, gain, sizes.astype(np.int64), names)
+    items, log = small_shop()
+    lists = ItemList.from_lists([rng.choice(len(items), size, replace=False).astype(np.int32) for size in sizes])
+    asked = Asked(sample_requests(items, log, n_requests, seed), lists, items)
+    kinds = np.array([0, 1 << EventKind.click, 0, 1 << EventKind.click | 1 << EventKind.purchase], dtype=np.uint8)
+    return TrainingRows(
+        features, gain, sizes.astype(np.int64), names, asked=asked, outcome=kinds[gain.astype(np.int64)]
+    )
 
 
 class RankerCase(Case[Ranker]):
@@ -59,7 +72,7 @@ class RankerCase(Case[Ranker]):
         n_features = max(len(self.rows.names) // 2, 1)
         features = np.nan_to_num(self.rows.features[:, -n_features - 1 :][:, :n_features])
         names = [f"other_{place}" for place in range(n_features)]
-        return TrainingRows(features, np.roll(self.rows.gain, 1), self.rows.sizes, names)
+        return TrainingRows(features, np.roll(self.rows.gain, 1), self.rows.sizes, names, asked=self.rows.asked)
 
     def fit(self, component: Ranker) -> Ranker:
         return component.fit(self.rows)
@@ -69,46 +82,60 @@ class RankerCase(Case[Ranker]):
 
     def uses(self, component: Ranker) -> dict[str, Callable[[], object]]:
         return {
-            "score": lambda: component.score(self.rows.features),
-            "contributions": lambda: component.contributions(self.rows.features),
+            "score": lambda: component.score(self.rows.features, self.rows.asked),
+            "contributions": lambda: component.contributions(self.rows.features, self.rows.asked),
         }
 
     def answers(self, component: Ranker) -> Answers:
-        features = self.rows.features
-        return {"score": component.score(features), "contributions": component.contributions(features)}
+        features, asked = self.rows.features, self.rows.asked
+        return {"score": component.score(features, asked), "contributions": component.contributions(features, asked)}
+
+    @cached_property
+    def ways(self) -> list[tuple[Floats, Asked | None]]:
+        """Features as they are, all unknown, and all known; and the first without what they are about."""
+        features, asked = self.rows.features, self.rows.asked
+        nothing = np.full_like(features, np.nan)
+        return [(features, asked), (nothing, asked), (np.nan_to_num(features), asked), (features, None)]
+
+    def one(self, row: int) -> tuple[Floats, Asked | None]:
+        """One row alone, and what it is about."""
+        asked = self.rows.asked
+        if asked is not None:
+            lists = asked.lists
+            requests = asked.requests.take(np.array([lists.row[row]]))
+            asked = Asked(requests, ItemList.from_lists([lists.item[row : row + 1]]), asked.items)
+        return self.rows.features[row : row + 1], asked
 
 
 def scores_are_finite(case: RankerCase) -> None:
-    """float32 of (n_rows,), finite also where features are NaN."""
-    features = case.rows.features
-    for rows in (features, np.full_like(features, np.nan), np.nan_to_num(features)):
-        score = case.fitted.score(rows)
+    """float32 of (n_rows,), finite also where features are NaN, and where nothing is said of what they are about."""
+    for rows, asked in case.ways:
+        score = case.fitted.score(rows, asked)
         kind = f"score() must be float32 of shape ({len(rows)},). Got {score.dtype} of {score.shape}."
         require(score.dtype == np.float32 and score.shape == (len(rows),), case.fitted, kind)
         require(np.all(np.isfinite(score)), case.fitted, "score() must be finite, whatever is not known")
 
 
 def contributions_sum_to_the_score(case: RankerCase) -> None:
-    """float32 of (n_rows, n_features + 1), whose rows sum to the score."""
-    rows = case.rows.features
-    for features in (rows, np.full_like(rows, np.nan), np.nan_to_num(rows)):
-        shares = case.fitted.contributions(features)
-        shape = (len(features), features.shape[1] + 1)
+    """float32 of (n_rows, n_features + n_groups + 1), whose rows sum to the score."""
+    for features, asked in case.ways:
+        shares = case.fitted.contributions(features, asked)
+        shape = (len(features), features.shape[1] + len(case.fitted.groups) + 1)
         kind = f"contributions() must be float32 of shape {shape}. Got {shares.dtype} of {shares.shape}."
         require(shares.dtype == np.float32 and shares.shape == shape, case.fitted, kind)
         got = {"sum": shares.sum(axis=1, dtype=np.float64)}
         told = "contributions do not sum to the score"
-        same(case.fitted, got, {"sum": case.fitted.score(features)}, told, _SUM_TOLERANCE)
+        same(case.fitted, got, {"sum": case.fitted.score(features, asked)}, told, _SUM_TOLERANCE)
 
 
 def a_feature_that_never_varies_has_no_share(case: RankerCase) -> None:
     """What is the same in all rows, known or not, has the same share in all rows."""
     features = case.rows.features
-    shares = case.fitted.contributions(features)
+    shares = case.fitted.contributions(features, case.rows.asked)
     constant = np.array(
         [np.array_equal(column, column[:1].repeat(len(column)), equal_nan=True) for column in features.T]
     )
-    spread = np.ptp(shares[:, :-1][:, constant], axis=0) if len(features) else np.zeros(0)
+    spread = np.ptp(shares[:, : len(constant)][:, constant], axis=0) if len(features) else np.zeros(0)
     names = [name for name, one in zip(np.array(case.rows.names)[constant], spread, strict=True) if one > TOLERANCE]
     require(not names, case.fitted, f"features that are the same in all rows have shares that differ: {names}")
 
@@ -121,10 +148,12 @@ def it_keeps_the_names_of_the_features(case: RankerCase) -> None:
 
 def no_rows_no_scores(case: RankerCase) -> None:
     """No candidates: no scores and no contributions."""
-    none = case.rows.features[:0]
-    score, shares = case.fitted.score(none), case.fitted.contributions(none)
+    none, asked = case.rows.features[:0], case.rows.asked
+    if asked is not None:
+        asked = Asked(asked.requests.slice(0, 1), ItemList.from_lists([asked.lists.item[:0]]), asked.items)
+    score, shares = case.fitted.score(none, asked), case.fitted.contributions(none, asked)
     require(score.shape == (0,), case.fitted, f"score() of no rows must have shape (0,). Got {score.shape}.")
-    shape = (0, none.shape[1] + 1)
+    shape = (0, none.shape[1] + len(case.fitted.groups) + 1)
     require(shares.shape == shape, case.fitted, f"contributions() of no rows: {shape} wanted. Got {shares.shape}.")
 
 
@@ -141,7 +170,7 @@ def nothing_to_learn_is_said_or_learned(case: RankerCase) -> None:
             component.fit(poor)
         except DataError:
             continue
-        score = component.score(rows.features)
+        score = component.score(rows.features, rows.asked)
         require(np.all(np.isfinite(score)), component, "fitted on nothing, it must score or have raised DataError")
 
 
@@ -149,15 +178,15 @@ def batch_equals_single(case: RankerCase) -> None:
     """A row has the same score and contributions alone as among others."""
     score, shares = case.expected["score"], case.expected["contributions"]
     for row in range(0, len(score), max(len(score) // 25, 1)):
-        one = case.rows.features[row : row + 1]
-        got = {"score": case.fitted.score(one), "contributions": case.fitted.contributions(one)}
+        one, asked = case.one(row)
+        got = {"score": case.fitted.score(one, asked), "contributions": case.fitted.contributions(one, asked)}
         wanted = {"score": score[row : row + 1], "contributions": shares[row : row + 1]}
         same(case.fitted, got, wanted, f"row {row} alone is scored otherwise than in a batch", TOLERANCE)
 
 
 def the_last_stage_is_the_whole(case: RankerCase) -> None:
     """``staged``, where it has stages: steps that go up, and at the last the scores of :meth:`Ranker.score`."""
-    stages = list(case.fitted.staged(case.rows.features))
+    stages = list(case.fitted.staged(case.rows.features, case.rows.asked))
     steps = [step for step, _ in stages]
     require(steps == sorted(set(steps)), case.fitted, f"staged() must go from step to later step. Got {steps}.")
     if stages:
