@@ -16,7 +16,8 @@ from planted import asked, items_of, lists_of, log_of, nothing
 from vetrina import Shop
 from vetrina.core import EventKind, EventLog
 from vetrina.core.past import without_later
-from vetrina.retrieve import Ease, ItemItem, Retriever, UserUser
+from vetrina.retrieve import Als, Ease, ItemItem, Retriever, UserUser
+from vetrina.retrieve.collaborative import Collaborative
 
 N = 10
 ITEMS = items_of(N)
@@ -26,6 +27,7 @@ SOURCES: dict[str, Callable[[], Retriever]] = {
     **{f"item_item-{how}": partial(ItemItem, similarity=how) for how in ("cosine", "bm25", "tfidf", "conditional")},
     **{f"user_user-{how}": partial(UserUser, similarity=how) for how in ("cosine", "pearson")},
     "ease": partial(Ease, regularisation=5.0),
+    "als": partial(Als, factors=2, regularisation=1.0),
 }
 every_source = pytest.mark.parametrize("make", SOURCES.values(), ids=SOURCES)
 REQUESTS = asked([[(0, BUY, 3.0), (1, VIEW, 1.0)], [(4, VIEW, 1.0)], []])
@@ -44,14 +46,8 @@ def people(seed: int = 0) -> EventLog:
     )
 
 
-def answers(make: Callable[[], Retriever], log: EventLog) -> list[np.ndarray[Any, Any]]:
-    source = make().fit(ITEMS, log)
-    return [*source.retrieve(REQUESTS, 6, None), source.score(REQUESTS, lists_of(*[range(N)] * 3))]
-
-
-@every_source
-def test_shoppers_of_one_taste_are_shown_more_of_it(make: Callable[[], Retriever]) -> None:
-    """A checkerboard: even items are bought by one half of the shoppers, odd ones by the other."""
+def checkerboard() -> EventLog:
+    """Even items are bought by one half of the shoppers, odd ones by the other."""
     rng = np.random.default_rng(0)
     events = [
         (0.0, f"s{who:02d}", BUY, item)
@@ -59,8 +55,31 @@ def test_shoppers_of_one_taste_are_shown_more_of_it(make: Callable[[], Retriever
         for item in range(N)
         if item % 2 == who % 2 and rng.random() < 0.7
     ]
-    ids, _ = make().fit(ITEMS, log_of(ITEMS, events)).retrieve(asked([[(0, VIEW, 1.0)], [(1, VIEW, 1.0)]]), 4, None)
+    return log_of(ITEMS, events)
+
+
+def answers(make: Callable[[], Retriever], log: EventLog) -> list[np.ndarray[Any, Any]]:
+    source = make().fit(ITEMS, log)
+    return [*source.retrieve(REQUESTS, 6, None), source.score(REQUESTS, lists_of(*[range(N)] * 3))]
+
+
+@every_source
+def test_shoppers_of_one_taste_are_shown_more_of_it(make: Callable[[], Retriever]) -> None:
+    ids, _ = make().fit(ITEMS, checkerboard()).retrieve(asked([[(0, VIEW, 1.0)], [(1, VIEW, 1.0)]]), 4, None)
     assert [{item % 2 for item in row} for row in ids.tolist()] == [{0}, {1}]
+
+
+@every_source
+def test_the_evidence_is_the_past_item_of_the_same_taste(make: Callable[[], Retriever]) -> None:
+    source = make().fit(ITEMS, checkerboard())
+    assert isinstance(source, Collaborative)
+    requests = asked([[(0, BUY, 1.0), (1, BUY, 1.0)], [], [(3, VIEW, 1.0), (2, VIEW, 1.0), (8, HIDE, 0.0)]])
+    strongest = source.strongest(requests, lists_of([4, 5, 6, 7], [4, 5], [4, 5, 6]))
+    assert strongest.tolist() == [0, 1, 0, 1, -1, -1, 2, 3, 2]
+    assert strongest.dtype == np.int32
+    alone = source.strongest(asked([[(4, BUY, 1.0)], [(4, BUY, 1.0), (4, VIEW, 0.0)]]), lists_of([4], [4]))
+    assert alone.tolist() == [-1, -1]  # nothing is chosen because of itself
+    assert not len(source.strongest(requests, lists_of([], [], [])))
 
 
 @every_source
@@ -122,8 +141,8 @@ def test_looks_teach_too_unless_left_out(make: Callable[[], Retriever]) -> None:
     log = log_of(ITEMS, [(0.0, who, VIEW, item) for shoppers, both in pairs for who in shoppers for item in both])
     requests = asked([[(2, VIEW, 0.0)]])
     learned = make().fit(ITEMS, log)
-    ids = learned.retrieve(requests, 5, None)[0]
-    assert set(ids[ids >= 0].tolist()) - {2} == {7}
+    ids, scores = learned.retrieve(requests, 5, None)
+    assert set(ids[scores > 1e-3 * scores.max()].tolist()) - {2} == {7}
     buyers_only = type(learned)(learned.config.model_copy(update={"search_sessions": False})).fit(ITEMS, log)
     assert buyers_only.retrieve(requests, 1, None)[0].tolist() == [[-1]]
 

@@ -17,6 +17,7 @@ from vetrina.core import EventKind, ItemList, Items, Requests
 from vetrina.core.items import document_texts
 from vetrina.core.text import analyse, words
 from vetrina.engine.engine import Engine, Ranked
+from vetrina.retrieve.base import Retriever
 
 __all__ = ["Reason", "explain"]
 
@@ -87,10 +88,9 @@ class _Evidence:
         self.texts = _texts(engine.items, requests, ranked.lists)
         self.terms = [_terms(query.text) for query in requests.queries]
         self.nearest = _nearest(engine, requests, ranked.lists)
-        source = engine.sources.get("item_item")
-        strongest: Callable[[Requests, ItemList], npt.NDArray[np.int32]] | None = getattr(source, "strongest", None)
-        none = np.full(len(self.row), -1, dtype=np.int32)
-        self.because = strongest(requests, ranked.lists) if strongest else none
+        #: Sources that learn from people and are ranked by.
+        self.people = [name for name, one in engine.sources.items() if one.learns == "log" and name in self.place]
+        self.because = {name: _strongest(engine.sources[name], requests, ranked.lists) for name in self.people}
 
     def value(self, row: int, name: str) -> float:
         at = self.place.get(name)
@@ -142,12 +142,21 @@ class _Evidence:
         return int(windows.kind[part][windows.item[part] == item].max(initial=int(EventKind.view)))
 
     def _people(self, row: int, favours: bool) -> tuple[str, dict[str, Any]]:
-        past = int(self.because[row])
-        if past < 0:
-            return "No one with your choices has chosen it yet", {}
-        said = "People who chose" if favours else "Few of those who chose"
-        evidence = {"item": self.engine.items.ids[past], "title": self.title(past)}
-        return f"{said} “{_cut(self.title(past))}” chose this too", evidence
+        sign = 1 if favours else -1
+        loudest = sorted(self.people, key=lambda name: -sign * self._share_of(row, name))
+        named = [past for name in loudest if (past := int(self.because[name][row])) >= 0]
+        said = "People who" if favours else "Few of those who"
+        if named:
+            evidence = {"item": self.engine.items.ids[named[0]], "title": self.title(named[0])}
+            return f"{said} chose “{_cut(self.title(named[0]))}” chose this too", evidence
+        if any(self.value(row, name) > 0 for name in self.people):
+            return f"{said} choose as you do chose this too", {}
+        return "No one with your choices has chosen it yet", {}
+
+    def _share_of(self, row: int, source: str) -> float:
+        """What the features that read a source add to the score of a row."""
+        places = [self.place[name] for name in (source, f"{source}_of_best") if name in self.place]
+        return float(self.shares[row, places].sum())
 
     def _history(self, row: int, favours: bool) -> tuple[str, dict[str, Any]]:
         bought, looked = self.value(row, "bought"), self.value(row, "looked")
@@ -278,6 +287,12 @@ def _nearest(engine: Engine, requests: Requests, lists: ItemList) -> npt.NDArray
             past = requests.windows.latest(near.shape[1])[lists.row, best]
             return np.where(near.max(axis=1, initial=-2) > -1.5, past, -1).astype(np.int32)
     return np.full(len(lists.item), -1, dtype=np.int32)
+
+
+def _strongest(source: Retriever, requests: Requests, lists: ItemList) -> npt.NDArray[np.int32]:
+    """The past item that speaks most for each row; -1 for none, and where the source cannot name one."""
+    ask: Callable[[Requests, ItemList], npt.NDArray[np.int32]] | None = getattr(source, "strongest", None)
+    return ask(requests, lists) if ask else np.full(len(lists.item), -1, dtype=np.int32)
 
 
 def _cut(title: str) -> str:

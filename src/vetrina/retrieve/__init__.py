@@ -1,5 +1,6 @@
 """Candidate sources, one file each, and their merging."""
 
+from vetrina.retrieve.als import Als
 from vetrina.retrieve.base import Retriever
 from vetrina.retrieve.ease import Ease
 from vetrina.retrieve.history import History
@@ -11,6 +12,7 @@ from vetrina.retrieve.user_user import UserUser
 from vetrina.retrieve.vector import PhotoVector, TextVector, Vector
 
 __all__ = [
+    "Als",
     "Ease",
     "History",
     "ItemItem",

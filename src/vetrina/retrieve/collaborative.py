@@ -10,7 +10,7 @@ from scipy import sparse
 from vetrina.core import Config, EventKind, EventLog, ItemList, Requests
 from vetrina.retrieve.base import Allowed, Found, Retriever, pick, top_k
 
-__all__ = ["Collaborative", "CollaborativeConfig"]
+__all__ = ["Collaborative", "CollaborativeConfig", "Parts"]
 
 
 class CollaborativeConfig(Config):
@@ -22,6 +22,9 @@ class CollaborativeConfig(Config):
     )
 
 
+#: Items, and beside them a row of numbers for each.
+Parts = tuple[npt.NDArray[np.int32], npt.NDArray[np.floating]]
+
 #: How much an event of each kind says about a shopper's interest.
 _WEIGHT = np.array([0, 0, 1.0, 1.0, 2.0, 3.0, 1.0, -1.0], dtype=np.float32)
 
@@ -29,7 +32,8 @@ _WEIGHT = np.array([0, 0, 1.0, 1.0, 2.0, 3.0, 1.0, -1.0], dtype=np.float32)
 class Collaborative(Retriever):
     """Base of the sources that learn from who chose what, and ask with the window.
 
-    Subclasses learn in ``fit`` from :meth:`_chosen`, and answer in :meth:`_scores`.
+    Subclasses learn in ``fit`` from :meth:`_chosen`, answer in :meth:`_scores`, and take a score apart in
+    :meth:`_parts`.
     """
 
     learns = "log"
@@ -71,3 +75,19 @@ class Collaborative(Retriever):
 
     def score(self, requests: Requests, lists: ItemList) -> npt.NDArray[np.float32]:
         return pick(self._scores(requests), lists)
+
+    def strongest(self, requests: Requests, lists: ItemList) -> npt.NDArray[np.int32]:
+        """The past item that speaks most for each row (-1 for none): the evidence of an explanation."""
+        best = np.full(len(lists.item), -1, dtype=np.int32)
+        for row in range(len(requests)):
+            rows = slice(int(lists.offsets[row]), int(lists.offsets[row + 1]))
+            items = lists.item[rows]
+            past, parts = self._parts(requests.slice(row, row + 1), items)
+            if parts.size:
+                parts = np.where(past[:, None] == items, 0, parts)  # no item is chosen because of itself
+                best[rows] = np.where(parts.max(axis=0) > 0, past[parts.argmax(axis=0)], -1)
+        return best
+
+    def _parts(self, request: Requests, items: npt.NDArray[np.int32]) -> Parts:
+        """(The items of one window, what each adds to the score of each of ``items``: one row for each)."""
+        raise NotImplementedError

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from pydantic import Field
 from scipy import sparse
 
-from vetrina.core import EventLog, Items, Requests, register
+from vetrina.core import EventLog, Items, Real, Requests, register
 from vetrina.core.errors import ConfigError
-from vetrina.retrieve.collaborative import Collaborative, CollaborativeConfig
+from vetrina.retrieve.collaborative import Collaborative, CollaborativeConfig, Parts
 
 __all__ = ["Ease", "EaseConfig", "closed_form"]
 
@@ -113,6 +113,7 @@ class Ease(Collaborative):
     """
 
     config_type = EaseConfig
+    space = {"regularisation": Real(10, 5000, log=True), "half_life_days": Real(7, 365, log=True)}
     #: Weights, and the item that each of their rows and columns stands for, ascending.
     weights_: Floats
     inside_: npt.NDArray[np.int32]
@@ -132,6 +133,20 @@ class Ease(Collaborative):
         scores = np.asarray(self._profiles(requests, n_items)[:, self.inside_] @ self.weights_, dtype=np.float32)
         places = (np.tile(self.inside_, batch), np.arange(batch + 1) * width)
         return sparse.csr_array((scores.ravel(), *places), shape=(batch, n_items))
+
+    def _parts(self, request: Requests, items: npt.NDArray[np.int32]) -> Parts:
+        self.require_fitted("weights_")
+        window = self._profiles(request, len(self.items_))
+        of_past, of_items = self._places(window.indices), self._places(items)
+        parts = np.zeros((len(of_past), len(of_items)))
+        known = np.ix_(of_past >= 0, of_items >= 0)
+        parts[known] = self.weights_[np.ix_(of_past[of_past >= 0], of_items[of_items >= 0])]
+        return window.indices, parts * window.data[:, None]
+
+    def _places(self, items: npt.NDArray[np.int32]) -> npt.NDArray[np.intp]:
+        """The row of each item in ``weights_``; -1 of one that was not learned of."""
+        place = np.minimum(np.searchsorted(self.inside_, items), max(len(self.inside_) - 1, 0))
+        return np.where(self.inside_[place] == items, place, -1) if len(self.inside_) else np.full(len(items), -1)
 
 
 def _gram(rows: sparse.csr_array) -> Floats:

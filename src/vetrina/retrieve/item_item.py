@@ -16,8 +16,8 @@ import numpy.typing as npt
 from pydantic import Field
 from scipy import sparse
 
-from vetrina.core import EventLog, ItemList, Items, Requests, register
-from vetrina.retrieve.collaborative import Collaborative, CollaborativeConfig
+from vetrina.core import Choice, EventLog, Items, Real, Requests, Whole, register
+from vetrina.retrieve.collaborative import Collaborative, CollaborativeConfig, Parts
 
 __all__ = ["ItemItem", "ItemItemConfig"]
 
@@ -54,6 +54,12 @@ class ItemItem(Collaborative):
     """
 
     config_type = ItemItemConfig
+    space = {
+        "similarity": Choice("cosine", "bm25", "tfidf", "conditional"),
+        "neighbours": Whole(20, 1000, log=True),
+        "damping": Real(0, 1),
+        "half_life_days": Real(7, 365, log=True),
+    }
 
     def fit(self, items: Items, log: EventLog) -> Self:
         from implicit.nearest_neighbours import (
@@ -103,19 +109,7 @@ class ItemItem(Collaborative):
         window = requests.windows.weighted(self._weights(requests), n_items)
         return sparse.csr_array(window @ self.similarity)
 
-    def strongest(self, requests: Requests, lists: ItemList) -> npt.NDArray[np.int32]:
-        """The past item that speaks most for each row (-1 for none): the evidence of an explanation."""
+    def _parts(self, request: Requests, items: npt.NDArray[np.int32]) -> Parts:
         self.require_fitted("values_")
-        windows = requests.windows
-        weights = self._weights(requests)
-        best = np.full(len(lists.item), -1, dtype=np.int32)
-        similarity = self.similarity
-        for row in range(len(requests)):
-            past = slice(int(windows.offsets[row]), int(windows.offsets[row + 1]))
-            rows = slice(int(lists.offsets[row]), int(lists.offsets[row + 1]))
-            if past.start == past.stop:
-                continue
-            share = similarity[windows.item[past]][:, lists.item[rows]].toarray() * weights[past, None]
-            winner = share.argmax(axis=0)
-            best[rows] = np.where(share.max(axis=0) > 0, windows.item[past][winner], -1)
-        return best
+        window = request.windows.weighted(self._weights(request), len(self.pointers_) - 1)
+        return window.indices, self.similarity[window.indices][:, items].toarray() * window.data[:, None]

@@ -16,9 +16,9 @@ import numpy.typing as npt
 from pydantic import Field
 from scipy import sparse
 
-from vetrina.core import EventLog, Items, Requests, register
+from vetrina.core import Choice, EventLog, Items, Real, Requests, Whole, register
 from vetrina.retrieve.base import top_k
-from vetrina.retrieve.collaborative import Collaborative, CollaborativeConfig
+from vetrina.retrieve.collaborative import Collaborative, CollaborativeConfig, Parts
 
 __all__ = ["UserUser", "UserUserConfig"]
 
@@ -63,6 +63,12 @@ class UserUser(Collaborative):
     """
 
     config_type = UserUserConfig
+    space = {
+        "similarity": Choice("cosine", "pearson"),
+        "neighbours": Whole(20, 1000, log=True),
+        "shrinkage": Real(0, 50),
+        "half_life_days": Real(7, 365, log=True),
+    }
 
     def fit(self, items: Items, log: EventLog) -> Self:
         self.items_ = items
@@ -138,3 +144,14 @@ class UserUser(Collaborative):
         total = np.asarray(nearest.sum(axis=1), dtype=np.float32)
         scores.data /= np.repeat(total, np.diff(scores.indptr))
         return scores
+
+    def _parts(self, request: Requests, items: npt.NDArray[np.int32]) -> Parts:
+        nearest = self.neighbours(request)
+        shape = (nearest.shape[1], len(self.item_pointers_) - 1)
+        chosen = sparse.csr_array((self.values_, self.columns_, self.pointers_), shape=shape)[nearest.indices]
+        window = self._profiles(request, shape[1])
+        # A neighbour's say is divided by what the window has in common with them.
+        common = chosen[:, window.indices].toarray() * window.data
+        whole = common.sum(axis=1, keepdims=True)
+        says = common * nearest.data[:, None] / np.where(whole > 0, whole, 1)
+        return window.indices, says.T @ chosen[:, items].toarray()
