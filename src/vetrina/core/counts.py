@@ -62,15 +62,29 @@ class CumulativeCounts:
 
     def until(self, key: npt.NDArray[np.integer], time: Ints | int) -> npt.NDArray[np.float32]:
         """Totals of ``key`` over whole days before the day of ``time``: float32, shape of the broadcast."""
+        found, inside = self.latest(key, time)
+        if not len(self.places):
+            return np.zeros(found.shape, dtype=np.float32)
+        return np.asarray(np.where(inside, self.totals[found], 0), dtype=np.float32)
+
+    def latest(self, key: npt.NDArray[np.integer], time: Ints | int) -> tuple[Ints, npt.NDArray[np.bool_]]:
+        """Where the last change of ``key`` before the day of ``time`` stands in ``places``, and whether there is one.
+
+        Examples
+        --------
+        >>> counts = CumulativeCounts.count(np.array([7, 7]), np.array([0, 3 * 86_400]))
+        >>> place, known = counts.latest(np.array([7, 7, 8]), np.array([86_400, 900_000, 900_000]))
+        >>> counts.places[place] % counts.n_days, known
+        (array([0, 3, 3]), array([ True,  True, False]))
+        """
         key, days = np.broadcast_arrays(key, np.asarray(time) // DAY - self.first_day - 1)
         if not len(self.places):
-            return np.zeros(key.shape, dtype=np.float32)
+            return np.zeros(key.shape, dtype=np.int64), np.zeros(key.shape, dtype=bool)
         place = key.astype(np.int64) * self.n_days + np.clip(days, -1, self.n_days - 1)
         found = np.searchsorted(self.places, place, side="right") - 1
         inside = (found >= 0) & (days >= 0) & (key >= 0)
         found = np.maximum(found, 0)
-        inside &= self.places[found] // self.n_days == key
-        return np.asarray(np.where(inside, self.totals[found], 0), dtype=np.float32)
+        return found, inside & (self.places[found] // self.n_days == key)
 
     def within(self, key: npt.NDArray[np.integer], time: Ints | int, days: float) -> npt.NDArray[np.float32]:
         """Totals of ``key`` over the ``days`` whole days before the day of ``time``.

@@ -90,8 +90,8 @@ class Engine:
 
     @property
     def reasons(self) -> list[str]:
-        """For each feature, the group under which it is explained."""
-        return [family.reason for family in self.features for _ in family.names_]
+        """For each column of :meth:`contributions`, the group under which it is explained."""
+        return [*(family.reason for family in self.features for _ in family.names_), *self.ranker.groups, "common"]
 
     def encode_queries(self, requests: Requests) -> Requests:
         """The requests with what their words and photos mean in every modality, as far as encoders tell."""
@@ -154,9 +154,13 @@ class Engine:
         """What the sources find among what the shop allows."""
         return merge(self.sources, requests, self.k, allowed_items(self.items, requests, self.policy))
 
-    def compute_features(self, requests: Requests, lists: ItemList) -> Floats:
-        """All families' features side by side: float32 of shape (n_rows, n_features)."""
-        return np.concatenate([family.compute(requests, lists) for family in self.features], axis=1)
+    def compute_features(
+        self, requests: Requests, lists: ItemList, rows: npt.NDArray[np.intp] | None = None
+    ) -> Floats:
+        """All families' features side by side, of all rows or of some, ascending: float32, (n_rows, n_features)."""
+        if rows is None:
+            return np.concatenate([family.compute(requests, lists) for family in self.features], axis=1)
+        return np.concatenate([family.compute_some(requests, lists, rows) for family in self.features], axis=1)
 
     @cached_property
     def likeness(self) -> Ranker:
@@ -177,12 +181,16 @@ class Engine:
         return np.where(like, self.likeness.score(features, asked), self.ranker.score(features, asked))
 
     def contributions(self, requests: Requests, lists: ItemList, features: Floats) -> Floats:
-        """Each feature's share of :meth:`score`, and what is common: float32 of shape (n_rows, n_features + 1)."""
+        """Shares of :meth:`score`: of each feature, of each of the ranker's own groups, and what is common.
+
+        float32 of shape (n_rows, n_features + n_groups + 1), in the order of :attr:`reasons`.
+        """
         asked = Asked(requests, lists, self.items)
         like = self._asks_like(requests, lists)
         if not like.any():
             return self.ranker.contributions(features, asked)
-        shares = (ranker.contributions(features, asked) for ranker in (self.likeness, self.ranker))
+        groups = self.ranker.groups
+        shares = (one.contributions_under(groups, features, asked) for one in (self.likeness, self.ranker))
         return np.where(like[:, None], *shares)
 
     def _asks_like(self, requests: Requests, lists: ItemList) -> npt.NDArray[np.bool_]:
@@ -212,6 +220,8 @@ class Engine:
                 lists = self.candidates(asked)
             else:
                 lists = ItemList.from_lists(list(lists_given))
+                places = [np.arange(1, len(one) + 1, dtype=np.int32) for one in lists_given]
+                lists.columns["given_position"] = np.concatenate([np.empty(0, dtype=np.int32), *places])
                 add_scores(self.sources, asked, lists)
             yield Gathered(asked, lists, self.compute_features(asked, lists))
 

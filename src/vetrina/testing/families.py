@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
-from vetrina.core import EventLog, ItemList, Items, Query, Requests, Windows
+from vetrina.core import DAY, ITEM_COLUMNS, EventLog, ItemList, Items, Query, Requests, Windows
 from vetrina.core.past import differs, equal_pasts
 from vetrina.rank import FeatureFamily
+from vetrina.rank.features import READS, Read
 from vetrina.testing.contract import COMMON_RULES, TOLERANCE, Answers, Case, named, require, same
 from vetrina.testing.retrievers import cuts, fewer, no_events, without_windows
 from vetrina.testing.sample import frozen, sample_lists, sample_requests, small_shop
 
-__all__ = ["FEATURE_RULES", "FeatureCase", "check_features"]
+__all__ = ["FEATURE_RULES", "FeatureCase", "check_features", "unread"]
 
 #: Sources whose scores the sample's lists carry, as those of a shop with the shipped settings do, and their fusion.
 SOURCES = ("lexical", "text_vector", "photo_vector", "vector", "item_item", "history", "popular", "rrf")
@@ -66,6 +69,9 @@ class FeatureCase(Case[FeatureFamily]):
         for source in SOURCES:
             # Sources give 0 or less to much, and a score to some.
             lists.columns[source] = np.maximum(rng.normal(size=len(lists.item)), -0.5).astype(np.float32)
+        # As if the caller had given the lists in this order.
+        first = np.repeat(lists.offsets[:-1], lists.sizes)
+        lists.columns["given_position"] = (np.arange(len(lists.item)) - first + 1).astype(np.int32)
         for name, column in self.columns.items():
             lists.columns[name] = column(requests, lists)
         for value in lists.columns.values():
@@ -197,6 +203,54 @@ def it_learns_from_what_it_says_and_from_nothing_later(case: FeatureCase) -> Non
             same(case.fitted, got, wanted, differs(learns, change))
 
 
+def it_reads_what_it_says_and_nothing_else(case: FeatureCase) -> None:
+    """``reads``: what it does not name may change, and its features stay as they are."""
+    family = case.fitted
+    unknown = sorted(set(family.reads) - set(READS))
+    require(not unknown, family, f"`reads` names {unknown}, which are none of {', '.join(READS)}")
+    wanted = {"features": family.compute(case.requests, case.lists)}
+    for read, changed in unread(case).items():
+        if read not in family.reads:
+            same(
+                family,
+                {"features": changed()},
+                wanted,
+                f"`reads` does not name {read!r}, but its features depend on it",
+            )
+
+
+def unread(case: FeatureCase) -> dict[Read, Callable[[], npt.NDArray[np.float32]]]:
+    """The features as they are when one of :data:`READS` says something else, or nothing."""
+    requests, lists = case.requests, case.lists
+
+    def asked(**changes: Any) -> npt.NDArray[np.float32]:
+        return case.fitted.compute(replace(requests, **changes), lists)
+
+    def without(*columns: str) -> npt.NDArray[np.float32]:
+        kept = {name: column for name, column in lists.columns.items() if name not in columns}
+        return case.fitted.compute(requests, ItemList(lists.offsets, lists.item, kept))
+
+    def fitted(items: Items, log: EventLog) -> npt.NDArray[np.float32]:
+        return case.make().fit(items, log).compute(requests, lists)
+
+    later = 400 * DAY + 5 * 3600  # of another season, weekday and hour
+    blank = [pl.lit("").alias(name) for name in ("title", "description", "category", "brand", "colour", "photo")]
+    bare = case.items.table.select(list(ITEM_COLUMNS)).with_columns(
+        *blank, price=pl.lit(None, pl.Float64), available_at=pl.lit(None, pl.Int64)
+    )
+    windows = replace(requests.windows, time=requests.windows.time + later)
+    return {
+        "window": lambda: asked(windows=Windows.empty(len(requests))),
+        "query": lambda: asked(queries=[Query()] * len(requests), query_vectors={}, examples={}),
+        "items": lambda: fitted(Items(bare), case.log),
+        "counts": lambda: fitted(case.items, no_events(case.items)),
+        # What happened stays as long ago as it was.
+        "now": lambda: asked(now=requests.now + later, windows=windows),
+        "sources": lambda: without(*SOURCES, *case.columns),
+        "given": lambda: without("given_position"),
+    }
+
+
 #: Every rule for a feature family, by name: call with a :class:`FeatureCase`.
 FEATURE_RULES: dict[str, Callable[[FeatureCase], None]] = {
     **COMMON_RULES,
@@ -213,6 +267,7 @@ FEATURE_RULES: dict[str, Callable[[FeatureCase], None]] = {
             catalogues_of_one_and_of_none_have_features,
             batch_equals_single,
             it_learns_from_what_it_says_and_from_nothing_later,
+            it_reads_what_it_says_and_nothing_else,
         )
     ),
 }

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from vetrina.core import Component, EventLog, ItemList, Items, Requests
 
-__all__ = ["FeatureFamily", "by_group_max", "group_share"]
+__all__ = ["READS", "FeatureFamily", "Read", "by_group_max", "distinct_of_rows", "group_share"]
 
 Floats = npt.NDArray[np.float32]
+
+#: What a family may read: the window's events and how old they are; the query; the catalogue; statistics of the
+#: log, at the time of the request; the date and hour themselves; sources' scores; the caller's own order.
+Read = Literal["window", "query", "items", "counts", "now", "sources", "given"]
+READS: tuple[Read, ...] = ("window", "query", "items", "counts", "now", "sources", "given")
 
 
 class FeatureFamily(Component):
@@ -19,11 +24,21 @@ class FeatureFamily(Component):
 
     ``reason`` names the group under which the family's share of a score is
     explained. ``names_`` are the features' names, in the order of the columns.
+    ``reads`` says what they depend on, of :data:`READS`: what it leaves out may
+    change, and the features stay as they are.
     """
 
     reason: ClassVar[str] = ""
+    reads: ClassVar[tuple[Read, ...]] = READS
+    #: Whether a row's features do not depend on which others are in its list.
+    by_itself: ClassVar[bool] = False
     items_: Items
     names_: list[str]
+
+    @classmethod
+    def facts(cls) -> dict[str, str]:
+        """What its features depend on."""
+        return {"reads": ", ".join(cls.reads)}
 
     def bind(self, items: Items) -> Self:
         """Give a loaded family the catalogue of its snapshot."""
@@ -42,6 +57,31 @@ class FeatureFamily(Component):
         request would have.
         """
         raise NotImplementedError
+
+    def compute_some(self, requests: Requests, lists: ItemList, rows: npt.NDArray[np.intp]) -> Floats:
+        """Features of some ``rows`` of the lists, ascending, as they are among all: of a replay few rows are kept."""
+        if self.by_itself:
+            return self.compute(requests, lists.take(rows))
+        return self.compute(requests, lists)[rows]
+
+
+def distinct_of_rows(
+    row: npt.NDArray[np.integer], value: npt.NDArray[np.integer], n_rows: int
+) -> npt.NDArray[np.int64]:
+    """How many different values each row has: int64 of shape (n_rows,).
+
+    Examples
+    --------
+    >>> distinct_of_rows(np.array([0, 0, 0, 2]), np.array([7, 9, 7, 7]), 3).tolist()
+    [2, 0, 1]
+    """
+    if not len(value):
+        return np.zeros(n_rows, dtype=np.int64)
+    least = int(value.min())
+    span = int(value.max()) - least + 1
+    pairs = np.sort(row.astype(np.int64) * span + (value - least))
+    first = np.append(True, pairs[1:] != pairs[:-1])
+    return np.bincount(pairs[first] // span, minlength=n_rows)
 
 
 def by_group_max(values: Floats, lists: ItemList) -> Floats:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vetrina.core import EventKind, ItemList, Requests, register
-from vetrina.rank.features.base import FeatureFamily
+from vetrina.rank.features.base import FeatureFamily, distinct_of_rows
 
 __all__ = ["History"]
 
@@ -25,6 +25,8 @@ class History(FeatureFamily):
     """
 
     reason = "history"
+    reads = ("window",)
+    by_itself = True
     names_ = [
         "bought",
         "bought_decayed",
@@ -95,8 +97,7 @@ class _Sums:
 def _baskets(requests: Requests, bought: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
     """(number of baskets, age of the last one in days or -1) of each request's window."""
     windows = requests.windows
-    pairs = np.unique(np.stack([windows.row[bought], windows.time[bought]]), axis=1)
-    counts = np.bincount(pairs[0], minlength=len(requests)).astype(np.float32)
+    counts = distinct_of_rows(windows.row[bought], windows.time[bought], len(requests)).astype(np.float32)
     last = np.full(len(requests), np.inf, dtype=np.float32)
     np.minimum.at(last, windows.row[bought], requests.age[bought])
     return counts, np.where(np.isfinite(last), last, -1).astype(np.float32)

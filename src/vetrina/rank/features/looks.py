@@ -33,6 +33,8 @@ class Looks(FeatureFamily):
     """Cosine of the item's vectors with the window's weighted mean, with its last items, and with a named item."""
 
     reason = "looks"
+    reads = ("window", "query", "items")
+    by_itself = True
     config_type = LooksConfig
 
     def bind(self, items: Items) -> Self:

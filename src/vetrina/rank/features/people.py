@@ -40,6 +40,7 @@ class People(FeatureFamily):
     """
 
     reason = "people"
+    reads = ("sources",)
     config_type = PeopleConfig
 
     def bind(self, items: Items) -> Self:

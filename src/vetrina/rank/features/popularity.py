@@ -40,6 +40,7 @@ class Popularity(FeatureFamily):
 
     learns = "counts"
     reason = "popularity"
+    reads = ("items", "counts", "now")
     names_ = [
         *(f"bought_{days}d" for days in _DAYS),
         "bought_ever",
@@ -61,20 +62,31 @@ class Popularity(FeatureFamily):
         return self.bind(items)
 
     def compute(self, requests: Requests, lists: ItemList) -> npt.NDArray[np.float32]:
+        return self.compute_some(requests, lists, np.arange(len(lists.item)))
+
+    def compute_some(
+        self, requests: Requests, lists: ItemList, rows: npt.NDArray[np.intp]
+    ) -> npt.NDArray[np.float32]:
         self.require_fitted("first_seen_")
-        item, now = lists.item, requests.now[lists.row]
         # Counts change by the day: an item is looked up once for each day, however many requests it is in.
         days, day = np.unique(requests.now // DAY, return_inverse=True)
-        n_items = len(self.items_)
-        pairs, back = np.unique(day[lists.row] * n_items + item, return_inverse=True)
-        counts = self._counts(pairs % max(n_items, 1), days[pairs // max(n_items, 1)] * DAY)[:, back]
+        n_items = max(len(self.items_), 1)
+        places = day[lists.row] * n_items + lists.item
+        if len(days) * n_items <= len(places):
+            pairs, back = np.arange(len(days) * n_items), places
+        else:
+            pairs, back = np.unique(places, return_inverse=True)
+        by_pair = self._counts(pairs % n_items, days[pairs // n_items] * DAY)
+        # Only this one depends on what else is in the list.
+        of_best = by_group_max(np.expm1(by_pair[2][back]), lists)[rows]
+        counts, item, now = by_pair[:, back[rows]], lists.item[rows], requests.now[lists.row[rows]]
         dated = self.items_.available_at[item]
         always = dated == np.iinfo(np.int64).min  # then since somebody first met it
         appeared = np.minimum(np.where(always, self.first_seen_[item], dated), now)
         columns = np.empty((len(item), len(self.names_)), dtype=np.float32)
         for place, name in enumerate(_COUNTS):
             columns[:, self.names_.index(name)] = counts[place]
-        columns[:, self.names_.index("bought_of_best")] = by_group_max(np.expm1(counts[2]), lists)
+        columns[:, self.names_.index("bought_of_best")] = of_best
         # What nobody has met yet is not unwanted: its counts are unknown, and not 0.
         columns[self.first_seen_[item] >= now] = np.nan
         columns[:, self.names_.index("days_on_sale")] = (now - appeared) / DAY

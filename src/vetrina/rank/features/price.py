@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from vetrina.core import ItemList, Requests, register
+from vetrina.core import ItemList, Items, Requests, register
 from vetrina.rank.features.base import FeatureFamily
 
-__all__ = ["Price"]
+__all__ = ["Price", "relative_to_category"]
 
 Floats = npt.NDArray[np.float32]
 _WEIGHT = np.array([0, 0, 1.0, 1.0, 2.0, 3.0, 1.0, 0.0], dtype=np.float32)
@@ -23,12 +23,15 @@ class Price(FeatureFamily):
     """
 
     reason = "price"
+    reads = ("window", "items")
     names_ = ["price", "price_place", "price_level", "price_from_usual", "price_distance"]
 
     def compute(self, requests: Requests, lists: ItemList) -> Floats:
+        return self.compute_some(requests, lists, np.arange(len(lists.item)))
+
+    def compute_some(self, requests: Requests, lists: ItemList, rows: npt.NDArray[np.intp]) -> Floats:
         self.require_fitted("items_")
-        price = np.log(np.maximum(self.items_.price, 0.01))
-        level = _relative_to_category(price, self.items_.codes("category")[0])
+        price, level = _log_price(self.items_), relative_to_category(self.items_)
         windows = requests.windows
         weight = np.exp2(-requests.age / 60) * _WEIGHT[windows.kind]
         past = level[windows.item]
@@ -37,14 +40,21 @@ class Price(FeatureFamily):
         whole = np.bincount(windows.row[known], weights=weight[known], minlength=n)
         total = np.bincount(windows.row[known], weights=weight[known] * past[known], minlength=n)
         usual = np.where(whole > 0, total / np.where(whole > 0, whole, 1), np.nan)
-        row, item = lists.row, lists.item
+        # Only the place depends on what else is in the list.
+        place = _place(price[lists.item], lists)[rows]
+        row, item = lists.row[rows], lists.item[rows]
         away = level[item] - usual[row]
-        columns = [price[item], _place(price[item], lists), level[item], away, np.abs(away)]
+        columns = [price[item], place, level[item], away, np.abs(away)]
         return np.stack(columns, axis=1).astype(np.float32)
 
 
-def _relative_to_category(price: Floats, category: npt.NDArray[np.int32]) -> Floats:
-    """Log price minus the mean log price of the item's category (NaN where the price is not known)."""
+def _log_price(items: Items) -> Floats:
+    return np.log(np.maximum(items.price, np.float32(0.01)))
+
+
+def relative_to_category(items: Items) -> Floats:
+    """Log price of each item minus the mean log price of its category (NaN where the price is not known)."""
+    price, category = _log_price(items), items.codes("category")[0]
     known = np.isfinite(price)
     n = int(category.max(initial=-1)) + 2
     count = np.bincount(category[known] + 1, minlength=n)

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vetrina.core import EventKind, ItemList, Requests, register
-from vetrina.rank.features.base import FeatureFamily
+from vetrina.rank.features.base import FeatureFamily, distinct_of_rows
 
 __all__ = ["Shopper"]
 
@@ -20,6 +20,8 @@ class Shopper(FeatureFamily):
     """
 
     reason = "shopper"
+    reads = ("window", "query")
+    by_itself = True
     names_ = ["recency_days", "frequency", "monetary", "events", "repeat_share", "basket_size", "only_new"]
 
     def compute(self, requests: Requests, lists: ItemList) -> npt.NDArray[np.float32]:
@@ -31,10 +33,8 @@ class Shopper(FeatureFamily):
         purchases = np.bincount(row[bought], minlength=n)
         spent = np.nan_to_num(windows.price) * np.nan_to_num(windows.quantity, nan=1.0)
         monetary = np.bincount(row[bought], weights=spent[bought], minlength=n)
-        baskets = np.unique(np.stack([row[bought], windows.time[bought]]), axis=1)
-        frequency = np.bincount(baskets[0].astype(np.int64), minlength=n)
-        distinct = np.unique(np.stack([row[bought], windows.item[bought]]), axis=1)
-        kinds = np.bincount(distinct[0].astype(np.int64), minlength=n)
+        frequency = distinct_of_rows(row[bought], windows.time[bought], n)
+        kinds = distinct_of_rows(row[bought], windows.item[bought], n)
         columns = [
             np.where(np.isfinite(recency), recency, np.nan),
             frequency,

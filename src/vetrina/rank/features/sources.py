@@ -25,6 +25,7 @@ class Sources(FeatureFamily):
     """
 
     reason = "sources"
+    reads = ("sources",)
     names_ = ["rrf_of_best"]
 
     def compute(self, requests: Requests, lists: ItemList) -> Floats:

@@ -35,6 +35,8 @@ class Taste(FeatureFamily):
     """
 
     reason = "taste"
+    reads = ("window", "items")
+    by_itself = True
     config_type = TasteConfig
 
     def bind(self, items: Items) -> Self:

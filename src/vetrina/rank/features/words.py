@@ -49,6 +49,7 @@ class Words(FeatureFamily):
     """
 
     reason = "words"
+    reads = ("query", "items", "sources")
     names_ = [
         "bm25",
         "bm25_of_best",

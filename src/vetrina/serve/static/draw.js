@@ -2,7 +2,8 @@
 
 const REASONS = {
   words: "Your words", looks: "Looks", people: "Other shoppers", history: "You and it", taste: "Your taste",
-  price: "Price", popularity: "Popularity", shopper: "Your visits", sources: "Found by", common: "In common",
+  price: "Price", popularity: "Popularity", shopper: "Your visits", sources: "Found by", given: "Your list",
+  behaviour: "What you did", margin: "Margin", common: "In common",
 };
 // Shares below this are told together in one line, so that a chart still adds up to its score.
 const SMALL = 0.005;
