@@ -53,6 +53,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "gated": {"dimensions": 12, "enough": 100, "steps": 60, "batch": 64},
     "attention": {"dimensions": 12, "enough": 100, "steps": 60, "batch": 64},
     "random": {"dim": 16},
+    "sasrec": {"dim": 8, "length": 5, "layers": 1, "epochs": 2},
+    "gru": {"dim": 8, "length": 5, "hidden": 4, "epochs": 2},
     "audio": {"bands": 12, "dim": 6},
     "rnn": {"dim": 16, "hidden": 8, "vocabulary": 200, "buckets": 500, "epochs": 2},
     "video": {"frames": 2, "photo_options": _CONVNET},

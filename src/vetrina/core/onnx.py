@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
 import numpy.typing as npt
 
 from vetrina.core.errors import DataError, MissingExtra, SnapshotError
@@ -20,7 +21,7 @@ from vetrina.core.errors import DataError, MissingExtra, SnapshotError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Network", "export_network", "import_torch"]
+__all__ = ["Graph", "Network", "cell_weights", "export_network", "import_onnx", "import_torch"]
 
 
 class Network:
@@ -93,6 +94,78 @@ class Network:
             return cls(path.read_bytes(), device)
         except (OSError, DataError) as error:
             raise SnapshotError(f"{path}: cannot be read ({error}). Build again, or roll back.") from error
+
+
+class Graph:
+    """A network written node by node, where torch's exporter is slow, or unrolls what is recurrent.
+
+    Parameters
+    ----------
+    inputs : mapping of str to sequence of int or str
+        Shape of each input, all floats; a length that may vary is a name.
+
+    Examples
+    --------
+    >>> graph = Graph({"x": ["batch", 2]})
+    >>> doubled = graph.add("Mul", "x", np.float32(2))
+    >>> model = graph.written({"y": graph.add("Relu", doubled)}, {"y": ["batch", 2]})
+    >>> Network(model).run({"x": np.array([[1, -1]], dtype=np.float32)})[0].tolist()
+    [[2.0, 0.0]]
+    """
+
+    def __init__(self, inputs: Mapping[str, Sequence[int | str]]) -> None:
+        self._onnx = import_onnx()
+        self._inputs = dict(inputs)
+        self._nodes: list[Any] = []
+        self._constants: list[Any] = []
+
+    def add(self, operator: str, *inputs: str | npt.NDArray[Any] | np.generic, **attributes: Any) -> str:
+        """Add a node with one output, whose name is given back; its inputs are such names, or constants."""
+        name = f"node_{len(self._nodes)}"
+        names = [one if isinstance(one, str) else self._constant(one) for one in inputs]
+        self._nodes.append(self._onnx.helper.make_node(operator, names, [name], **attributes))
+        return name
+
+    def _constant(self, array: npt.NDArray[Any] | np.generic) -> str:
+        name = f"constant_{len(self._constants)}"
+        # ONNX has no order of memory but one, and ascontiguousarray makes a number a row.
+        self._constants.append(self._onnx.numpy_helper.from_array(np.array(array, order="C"), name))
+        return name
+
+    def written(self, outputs: Mapping[str, str], shapes: Mapping[str, Sequence[int | str]]) -> bytes:
+        """The bytes of an ONNX file with ``outputs``, by name the node that each is, of ``shapes``."""
+        helper, floats = self._onnx.helper, self._onnx.TensorProto.FLOAT
+        named = [helper.make_node("Identity", [node], [name]) for name, node in outputs.items()]
+        ends = [
+            [helper.make_tensor_value_info(name, floats, list(shape)) for name, shape in each.items()]
+            for each in (self._inputs, shapes)
+        ]
+        graph = helper.make_graph([*self._nodes, *named], "network", *ends, self._constants)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+        return bytes(model.SerializeToString())
+
+
+def cell_weights(cell: str, weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Weights of a recurrent cell ("gru" or "lstm") with its gates in ONNX's order, from torch's."""
+    # torch stacks the gates of a GRU as reset, update, new, and ONNX as update, reset, new;
+    # those of an LSTM as in, forget, cell, out, and ONNX as in, out, forget, cell.
+    gates = (1, 0, 2) if cell == "gru" else (0, 3, 1, 2)
+    return np.concatenate([np.split(weights, len(gates))[gate] for gate in gates])
+
+
+def import_onnx() -> Any:
+    """The module onnx, for writing a network.
+
+    Raises
+    ------
+    MissingExtra
+        When it is not installed.
+    """
+    try:
+        import onnx
+    except ImportError:
+        raise MissingExtra("Exporting a network needs onnx: pip install 'vetrina[torch]'.") from None
+    return onnx
 
 
 def import_torch(what: str, device: str = "cpu", extra: str = "torch") -> Any:

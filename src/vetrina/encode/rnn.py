@@ -31,8 +31,8 @@ import numpy.typing as npt
 from pydantic import Field
 
 from vetrina.core import Config, Items, Progress, register
-from vetrina.core.errors import MissingExtra, SnapshotError
-from vetrina.core.onnx import Network, import_torch
+from vetrina.core.errors import SnapshotError
+from vetrina.core.onnx import Graph, Network, cell_weights, import_onnx, import_torch
 from vetrina.core.text import analyse
 from vetrina.encode.base import unit_rows
 from vetrina.encode.texts import TextEncoder
@@ -103,7 +103,7 @@ class RnnEncoder(TextEncoder):
     def fit_texts(self, texts: Sequence[str], progress: Progress) -> Self:
         """Learn from texts alone; see :meth:`fit`."""
         torch = import_torch("The encoder rnn", self.device)
-        _import_onnx()  # needed at the end alone, and told of at the beginning
+        import_onnx()  # needed at the end alone, and told of at the beginning
         config, rng = self.config, np.random.default_rng(self.config.seed)
         some: Sequence[int] = range(len(texts))
         if len(texts) > config.fit_items:
@@ -384,68 +384,26 @@ def _begin_with(torch: Any, embedding: Any, reader: Any, vectors: tuple[Floats, 
         reader.out.weight[:, -dim:] = torch.eye(dim)
 
 
-def _import_onnx() -> None:
-    try:
-        import onnx  # noqa: F401  (asked for before the training, not after it)
-    except ImportError:
-        raise MissingExtra("Exporting a network needs onnx: pip install 'vetrina[torch]'.") from None
-
-
 def _as_onnx(reader: Any, config: RnnConfig) -> bytes:
-    """The reader as an ONNX file, without the last scaling to unit length.
-
-    Written node by node: torch's exporter unrolls a recurrent network to the length of its example.
-    """
-    from onnx import TensorProto, helper, numpy_helper
-
+    """The reader as an ONNX file, without the last scaling to unit length."""
     weights: Mapping[str, npt.NDArray[Any]] = {name: one.detach().numpy() for name, one in reader.named_parameters()}
-    # torch stacks the gates of a GRU as reset, update, new, and ONNX as update, reset, new;
-    # those of an LSTM as in, forget, cell, out, and ONNX as in, out, forget, cell.
-    gates = (1, 0, 2) if config.cell == "gru" else (0, 3, 1, 2)
 
     def stacked(part: str) -> Floats:
         both = (weights[f"cell.weight_{part}_l0{side}"] for side in ("", "_reverse"))
-        return np.stack([np.concatenate([np.split(one, len(gates))[gate] for gate in gates]) for one in both])
+        return np.stack([cell_weights(config.cell, one) for one in both])
 
-    constants = {
-        "input_weights": stacked("ih"),
-        "recurrent_weights": stacked("hh"),
-        "attention": weights["attention.weight"].T,
-        "out": weights["out.weight"].T,
-        "joined": np.array([0, 0, -1], dtype=np.int64),
-        "two": np.array([2], dtype=np.int64),
-        "one": np.array([1], dtype=np.int64),
-        "full": np.array(1, dtype=np.float32),
-        "far": np.array(1e9, dtype=np.float32),
-    }
-    node = helper.make_node
     options: dict[str, Any] = {"hidden_size": config.hidden, "direction": "bidirectional"}
     if config.cell == "gru":
         options["linear_before_reset"] = 1
-    nodes = [
-        node("Transpose", ["tokens"], ["by_place"], perm=[1, 0, 2]),
-        node(config.cell.upper(), ["by_place", "input_weights", "recurrent_weights"], ["states"], **options),
-        node("Transpose", ["states"], ["by_text"], perm=[2, 0, 1, 3]),
-        node("Reshape", ["by_text", "joined"], ["both"]),
-        node("Concat", ["both", "tokens"], ["seen"], axis=2),
-        node("MatMul", ["seen", "attention"], ["heed_column"]),
-        node("Squeeze", ["heed_column", "two"], ["heed"]),
-        node("Sub", ["mask", "full"], ["missing"]),
-        node("Mul", ["missing", "far"], ["unheard"]),
-        node("Add", ["heed", "unheard"], ["masked"]),
-        node("Softmax", ["masked"], ["shares"], axis=1),
-        node("Unsqueeze", ["shares", "two"], ["share_column"]),
-        node("Mul", ["share_column", "seen"], ["weighed"]),
-        node("ReduceSum", ["weighed", "one"], ["pooled"], keepdims=0),
-        node("MatMul", ["pooled", "out"], ["vectors"]),
-    ]
-    sizes: dict[str, list[str | int]] = {"tokens": ["batch", "length", config.dim], "mask": ["batch", "length"]}
-    graph = helper.make_graph(
-        nodes,
-        "rnn",
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, size) for name, size in sizes.items()],
-        [helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["batch", config.dim])],
-        [numpy_helper.from_array(np.ascontiguousarray(one), name) for name, one in constants.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    return bytes(model.SerializeToString())
+    graph = Graph({"tokens": ["batch", "length", config.dim], "mask": ["batch", "length"]})
+    add, one, two = graph.add, np.array([1], dtype=np.int64), np.array([2], dtype=np.int64)
+    by_place = add("Transpose", "tokens", perm=[1, 0, 2])
+    states = add(config.cell.upper(), by_place, stacked("ih"), stacked("hh"), **options)
+    both = add("Reshape", add("Transpose", states, perm=[2, 0, 1, 3]), np.array([0, 0, -1], dtype=np.int64))
+    seen = add("Concat", both, "tokens", axis=2)
+    heed = add("Squeeze", add("MatMul", seen, weights["attention.weight"].T), two)
+    unheard = add("Mul", add("Sub", "mask", np.float32(1)), np.float32(1e9))
+    shares = add("Unsqueeze", add("Softmax", add("Add", heed, unheard), axis=1), two)
+    pooled = add("ReduceSum", add("Mul", shares, seen), one, keepdims=0)
+    vectors = add("MatMul", pooled, weights["out.weight"].T)
+    return graph.written({"vectors": vectors}, {"vectors": ["batch", config.dim]})

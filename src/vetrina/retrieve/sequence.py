@@ -1,0 +1,185 @@
+"""What the sequence models share: a window read in order by a network, all items scored by one matrix product."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from vetrina.core import Choice, Config, EventKind, EventLog, ItemList, Items, Real, Requests, Whole, Windows
+from vetrina.core.errors import SnapshotError
+from vetrina.core.onnx import Network, import_onnx, import_torch
+from vetrina.retrieve.base import Allowed, Found, Retriever, top_k
+from vetrina.retrieve.sequence_training import Trained, paths_of, train
+
+__all__ = ["SequenceConfig", "SequenceModel"]
+
+Floats = npt.NDArray[np.float32]
+
+_CHOICES = (EventKind.view, EventKind.click, EventKind.cart, EventKind.purchase, EventKind.rate)
+_BATCH = 256  # windows read at once
+_ENOUGH = 20  # events that follow upon others, with fewer of which nothing is learned
+
+
+class SequenceConfig(Config):
+    """Size of the network, what it reads, and how long it learns."""
+
+    dim: int = Field(
+        default=64, ge=1, description="Dimensions of an item's embedding, and of what is read of a window."
+    )
+    length: int = Field(default=50, ge=1, description="Last events of the window that are read.")
+    layers: int = Field(default=2, ge=1)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+    content: str = Field(
+        default="fused",
+        description="Vectors of items that are read beside their ids, so that an item without events has an embedding "
+        'too: a modality, or "" for ids alone.',
+    )
+    forgotten_ids: float = Field(
+        default=0.2,
+        ge=0,
+        lt=1,
+        description="Share of the ids left out of each step, so that content must say what it can.",
+    )
+    loss: Literal["softmax", "gbce"] = Field(
+        default="softmax", description="What is made small: cross-entropy of the softmax, or gSASRec's binary one."
+    )
+    calibration: float = Field(
+        default=0.75, ge=0, le=1, description="Of gbce: how far scores are probabilities, in spite of few negatives."
+    )
+    negatives: int = Field(
+        default=4096, ge=1, description="Items drawn for each step that are not chosen; all, where there are no more."
+    )
+    epochs: int = Field(default=20, ge=0, description="How often all events are learned from, at most.")
+    batch: int = Field(default=64, ge=1, description="Pieces of windows in each step.")
+    learning_rate: float = Field(default=2e-3, gt=0)
+    search_sessions: bool = Field(
+        default=True, description="Also learn from views and clicks, not from purchases alone."
+    )
+    device: str = Field(default="cpu", description='Where it learns: "cpu", or "cuda".')
+    seed: int = Field(default=0, ge=0)
+
+
+class SequenceModel(Retriever):
+    """Base of the sources that read the window as a sequence, and say what comes next.
+
+    The network makes one vector of the window; every item's score is the softmax of that vector's products
+    with the items' embeddings. An embedding is the item's own, learned under its id, plus a linear
+    function of its content. An item without events has no own one, and is known by its content.
+
+    torch trains; what serves is an ONNX file.
+
+    Subclasses give the network: :meth:`_reader` makes it, :meth:`_as_onnx` writes it.
+    """
+
+    learns = "log"
+    config_type: ClassVar[type[SequenceConfig]] = SequenceConfig
+    space = {
+        "dim": Whole(16, 128, log=True),
+        "length": Choice(20, 50, 100),
+        "dropout": Real(0.0, 0.6),
+        "learning_rate": Real(5e-4, 5e-3, log=True),
+        "epochs": Whole(5, 40),
+    }
+    _network: Network | None = None
+    _onnx: bytes = b""
+
+    def fit(self, items: Items, log: EventLog) -> Self:
+        torch = import_torch(f"The source {self.name}", self.config.device)
+        import_onnx()  # needed at the end alone, and told of at the beginning
+        self.items_ = items
+        content = items.vectors.get(self.config.content)
+        paths = paths_of(log.of_kinds(*self._kinds()))
+        trained: Trained | None = None
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.config.seed)
+            if len(paths.known) > 1 and paths.n_targets >= _ENOUGH:
+                trained = train(torch, self._reader(torch), paths, content, self.config)
+        self._network = None
+        if trained is None:
+            self.vectors_ = np.zeros((len(items), 0), dtype=np.float32)
+            self.kinds_, self.silent_ = np.zeros((0, 0), dtype=np.float32), np.arange(len(items))
+            self._onnx, self.curves_ = b"", {}
+            return self
+        self.vectors_ = np.zeros((len(items), self.config.dim), dtype=np.float32)
+        if content is not None and trained.content is not None:
+            self.vectors_ += content @ trained.content
+        self.vectors_[paths.known] += trained.ids
+        self.silent_ = np.flatnonzero(~self.vectors_.any(axis=1))  # neither chosen by anybody, nor of any content
+        self.kinds_, self.curves_ = trained.kinds, trained.curves
+        self._onnx = self._as_onnx(trained.reader)
+        return self
+
+    def _kinds(self) -> tuple[EventKind, ...]:
+        return _CHOICES if self.config.search_sessions else (EventKind.purchase,)
+
+    def _reader(self, torch: Any) -> Any:
+        """An untrained torch module: embeddings (batch, length, dim), where there are any (batch, length): states."""
+        raise NotImplementedError
+
+    def _as_onnx(self, reader: Any) -> bytes:
+        """The trained reader as an ONNX file, of which the output is the last state: (batch, dim)."""
+        raise NotImplementedError
+
+    def _states(self, windows: Windows) -> tuple[npt.NDArray[np.bool_], Floats]:
+        """(whether anything was chosen, what is read of it), of every window: (batch,), (batch, dim)."""
+        self.require_fitted("vectors_")
+        length, batch = self.config.length, len(windows)
+        states = np.zeros((batch, self.vectors_.shape[1]), dtype=np.float32)
+        chosen = np.flatnonzero(np.isin(windows.kind, [int(kind) for kind in self._kinds()]))
+        row = windows.row[chosen]
+        sizes = np.bincount(row, minlength=batch)
+        if not self._onnx or not len(chosen):
+            return np.zeros(batch, dtype=np.bool_), states
+        # The last event stands in the last place.
+        place = length - np.cumsum(sizes)[row] + np.arange(len(chosen))
+        event = np.full((batch, length), -1, dtype=np.int64)
+        event[row[place >= 0], place[place >= 0]] = chosen[place >= 0]
+        if self._network is None:
+            self._network = Network(self._onnx)
+        asked = np.flatnonzero(sizes)
+        for start in range(0, len(asked), _BATCH):
+            rows = asked[start : start + _BATCH]
+            mask = event[rows] >= 0
+            known = event[rows][mask]
+            read = np.zeros((*mask.shape, states.shape[1]), dtype=np.float32)
+            read[mask] = self.vectors_[windows.item[known]] + self.kinds_[windows.kind[known]]
+            states[rows] = self._network.run({"read": read, "mask": mask.astype(np.float32)})[0]
+        return sizes > 0, states
+
+    def _scores(self, requests: Requests) -> Floats:
+        """Probabilities of shape (batch, n_items); 0 where nothing is said."""
+        known, states = self._states(requests.windows)
+        scores = states @ self.vectors_.T
+        if known.any():
+            scores[:, self.silent_] = -np.inf
+            scores -= scores.max(axis=1, keepdims=True)
+            np.exp(scores, out=scores)
+            scores /= scores.sum(axis=1, keepdims=True)
+        scores[~known] = 0
+        return scores
+
+    def retrieve(self, requests: Requests, k: int, allowed: Allowed) -> Found:
+        return top_k(self._scores(requests), k, allowed)
+
+    def score(self, requests: Requests, lists: ItemList) -> Floats:
+        return self._scores(requests)[lists.row, lists.item]
+
+    def save(self, folder: Path) -> None:
+        super().save(folder)
+        if self._onnx:
+            (folder / "network.onnx").write_bytes(self._onnx)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        source = super().load(folder)
+        path = folder / "network.onnx"
+        if source.vectors_.shape[1]:
+            try:
+                source._onnx = path.read_bytes()
+            except OSError as error:
+                raise SnapshotError(f"{path}: cannot be read ({error}). Build again, or roll back.") from error
+        return source
