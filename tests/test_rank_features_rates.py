@@ -60,6 +60,7 @@ logs = st.lists(
         item=st.integers(0, 3),
         request=st.sampled_from([None, None, "r1", "r2", "r3"]),
         query=st.sampled_from([None, "red shoes", "shoe red", "bag"]),
+        shopper=st.sampled_from(["a", "b"]),
     ),
     max_size=40,
 ).map(lambda events: sorted(events, key=lambda one: one.day))
@@ -78,18 +79,20 @@ class Literal:
         for number, one in enumerate(events):
             words = normal(one.query)
             if not words and one.request:
-                begun = [
-                    other for other in events[: number + 1] if other.request == one.request and normal(other.query)
-                ]
-                words = normal(begun[0].query) if begun else words
+                same = [other for other in events[: number + 1] if self.list_of(other) == self.list_of(one)]
+                words = next((found for other in same if (found := normal(other.query))), words)
             if one.day < day:
                 self.known.append((one, words))
+
+    @staticmethod
+    def list_of(one: Event) -> tuple[str | None, str]:
+        return one.request, one.shopper
 
     def once(self, *kinds: EventKind) -> list[tuple[int, frozenset[str]]]:
         """(Item, words) of events of these kinds, one for each item of a list."""
         met, found = set(), []
         for one, words in self.known:
-            key = (one.request, one.item)
+            key = (self.list_of(one), one.item)
             if one.kind in kinds and not (one.request and key in met):
                 met.add(key)
                 found.append((one.item, words))
