@@ -2,6 +2,8 @@
 
 from vetrina.retrieve.als import Als
 from vetrina.retrieve.base import Retriever
+from vetrina.retrieve.bpr import Bpr
+from vetrina.retrieve.content import Content
 from vetrina.retrieve.ease import Ease
 from vetrina.retrieve.gru import Gru
 from vetrina.retrieve.history import History
@@ -15,6 +17,8 @@ from vetrina.retrieve.vector import PhotoVector, TextVector, Vector
 
 __all__ = [
     "Als",
+    "Bpr",
+    "Content",
     "Ease",
     "Gru",
     "History",

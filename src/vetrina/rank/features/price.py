@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from vetrina.core import ItemList, Items, Requests, register
+from vetrina.core import ItemList, Requests, register
+from vetrina.core.leaning import log_prices, price_levels, usual
 from vetrina.rank.features.base import FeatureFamily
 
-__all__ = ["Price", "relative_to_category"]
+__all__ = ["Price"]
 
 Floats = npt.NDArray[np.float32]
 _WEIGHT = np.array([0, 0, 1.0, 1.0, 2.0, 3.0, 1.0, 0.0], dtype=np.float32)
@@ -31,36 +32,15 @@ class Price(FeatureFamily):
 
     def compute_some(self, requests: Requests, lists: ItemList, rows: npt.NDArray[np.intp]) -> Floats:
         self.require_fitted("items_")
-        price, level = _log_price(self.items_), relative_to_category(self.items_)
+        price, level = log_prices(self.items_), price_levels(self.items_)
         windows = requests.windows
         weight = np.exp2(-requests.age / 60) * _WEIGHT[windows.kind]
-        past = level[windows.item]
-        known = np.isfinite(past)
-        n = len(requests)
-        whole = np.bincount(windows.row[known], weights=weight[known], minlength=n)
-        total = np.bincount(windows.row[known], weights=weight[known] * past[known], minlength=n)
-        usual = np.where(whole > 0, total / np.where(whole > 0, whole, 1), np.nan)
         # Only the place depends on what else is in the list.
         place = _place(price[lists.item], lists)[rows]
         row, item = lists.row[rows], lists.item[rows]
-        away = level[item] - usual[row]
+        away = level[item] - usual(windows, weight, level)[row]
         columns = [price[item], place, level[item], away, np.abs(away)]
         return np.stack(columns, axis=1).astype(np.float32)
-
-
-def _log_price(items: Items) -> Floats:
-    return np.log(np.maximum(items.price, np.float32(0.01)))
-
-
-def relative_to_category(items: Items) -> Floats:
-    """Log price of each item minus the mean log price of its category (NaN where the price is not known)."""
-    price, category = _log_price(items), items.codes("category")[0]
-    known = np.isfinite(price)
-    n = int(category.max(initial=-1)) + 2
-    count = np.bincount(category[known] + 1, minlength=n)
-    total = np.bincount(category[known] + 1, weights=price[known], minlength=n)
-    mean = total / np.maximum(count, 1)
-    return (price - mean[category + 1]).astype(np.float32)
 
 
 def _place(values: Floats, lists: ItemList) -> Floats:

@@ -9,8 +9,8 @@ import numpy.typing as npt
 from pydantic import Field
 
 from vetrina.core import Config, EventKind, ItemList, Items, Requests, register
+from vetrina.core.leaning import price_levels
 from vetrina.rank.features.base import FeatureFamily
-from vetrina.rank.features.price import relative_to_category
 
 __all__ = ["Session", "SessionConfig"]
 
@@ -56,7 +56,7 @@ class Session(FeatureFamily):
     ]
 
     def bind(self, items: Items) -> Self:
-        self._level = relative_to_category(items)
+        self._level = price_levels(items)
         return super().bind(items)
 
     def compute(self, requests: Requests, lists: ItemList) -> Floats:

@@ -6,10 +6,10 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 from pydantic import Field
 
 from vetrina.core import Config, ItemList, Items, Requests, register
+from vetrina.core.leaning import text_columns, value_weights
 from vetrina.rank.features.base import FeatureFamily
 
 __all__ = ["Taste", "TasteConfig"]
@@ -40,12 +40,7 @@ class Taste(FeatureFamily):
     config_type = TasteConfig
 
     def bind(self, items: Items) -> Self:
-        text = [name for name in items.attributes if items.table.schema[name] == pl.String()]
-        self.columns = [
-            name
-            for name in ["category", "brand", "colour", *text]
-            if 2 <= len(items.codes(name)[1]) <= (self.config.most_values if name != "category" else 10_000)
-        ]
+        self.columns = text_columns(items, self.config.most_values)
         self.names_ = [f"taste_{name}" for name in self.columns]
         return super().bind(items)
 
@@ -59,13 +54,7 @@ class Taste(FeatureFamily):
         for place, name in enumerate(self.columns):
             codes, names = self.items_.codes(name)
             share = (np.bincount(codes + 1, minlength=len(names) + 1)[1:] + 0.5) / (len(codes) + 0.5 * len(names))
-            seen = codes[windows.item]
-            known = seen >= 0
-            table = np.bincount(
-                windows.row[known].astype(np.int64) * len(names) + seen[known],
-                weights=weight[known],
-                minlength=len(requests) * len(names),
-            ).reshape(len(requests), len(names))
+            table = value_weights(windows, weight, codes, len(names))
             whole = table.sum(axis=1)
             code = codes[item]
             has = code >= 0
