@@ -57,7 +57,8 @@ def value_weights(
     seen = codes[windows.item]
     known = seen >= 0
     places = windows.row[known].astype(np.int64) * n_values + seen[known]
-    return np.bincount(places, weights[known], len(windows) * n_values).reshape(len(windows), n_values)
+    sums: Doubles = np.bincount(places, weights[known], len(windows) * n_values).astype(np.float64)
+    return sums.reshape(len(windows), n_values)
 
 
 def usual(windows: Windows, weights: npt.NDArray[np.floating], values: Floats) -> Doubles:

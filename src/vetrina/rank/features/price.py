@@ -39,7 +39,7 @@ class Price(FeatureFamily):
         place = _place(price[lists.item], lists)[rows]
         row, item = lists.row[rows], lists.item[rows]
         away = level[item] - usual(windows, weight, level)[row]
-        columns = [price[item], place, level[item], away, np.abs(away)]
+        columns: list[npt.NDArray[np.floating]] = [price[item], place, level[item], away, np.abs(away)]
         return np.stack(columns, axis=1).astype(np.float32)
 
 
