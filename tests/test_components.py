@@ -303,6 +303,13 @@ class WritesIntoTheLists(Price):
         return features
 
 
+class ForgetsTheList(Price):
+    """The place of a price among the rows that are asked for."""
+
+    def compute_some(self, requests: Requests, lists: ItemList, rows: npt.NDArray[np.intp]) -> Floats:
+        return super().compute_some(requests, lists.take(rows), np.arange(len(rows)))
+
+
 class KnowsTheFuture(Taste):
     """Each item's share of the whole log, which a request in its middle cannot know."""
 
@@ -324,6 +331,7 @@ BROKEN_FAMILIES: list[tuple[type[FeatureFamily], str]] = [
     (Unnamed, "its_features_are_finite_or_unknown"),
     (NamedTwice, "its_features_are_named"),
     (WritesIntoTheLists, "candidates_are_not_changed"),
+    (ForgetsTheList, "some_rows_have_the_features_that_they_have_among_all"),
     (KnowsTheFuture, "it_learns_from_what_it_says_and_from_nothing_later"),
 ]
 

@@ -17,6 +17,7 @@ from vetrina.engine import Engine, Replay, ShopConfig, requests_from_log
 from vetrina.engine.judged import judged_replay
 from vetrina.engine.rows import spoken, training_rows
 from vetrina.engine.stages import fit_stages, refit
+from vetrina.rank import TrainingRows
 
 HOUR = 3600
 START = 1_700_000_000 // DAY * DAY
@@ -199,3 +200,22 @@ def test_rows_say_what_was_done_with_what_was_chosen(shop: tuple[Engine, ShopCon
             assert gain == max((names[kind] for kind in kinds), default=0)
             several += len(kinds) > 1
     assert several
+
+
+def test_rows_are_the_same_however_many_threads_make_them(
+    shop: tuple[Engine, ShopConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, config = shop
+    log = EventLog.from_table(EVENTS.select(*EVENT_COLUMNS), engine.items)
+    replay = requests_from_log(log, SINCE, int(log.time[-1]) + 1)
+    monkeypatch.setattr("vetrina.engine.rows._CHUNK", 4)
+    made = []
+    for threads in (1, 3):
+        monkeypatch.setattr("vetrina.engine.rows._threads", lambda n_items, threads=threads: threads)
+        told: list[int] = []
+        rows = training_rows(engine, replay, config.rank, 0, told.append)
+        assert sum(told) == len(replay.requests)
+        made.append(TrainingRows.join(rows, engine.feature_names))
+    assert len(made[0].gain) > 10
+    for column in ("features", "gain", "sizes", "outcome"):
+        np.testing.assert_array_equal(getattr(made[0], column), getattr(made[1], column))

@@ -13,7 +13,7 @@ from scipy import sparse
 from planted import NOW, asked, items_of, lists_of, log_of, nothing
 from vetrina.core import DAY, EventKind, Query, Requests
 from vetrina.retrieve import History, Lexical, Popular, Retriever, merge, reciprocal_rank
-from vetrina.retrieve.base import pick, top_k
+from vetrina.retrieve.base import pick, top_k, top_k_of_sparse
 
 ITEMS = items_of(8, title=["red dress", "red shoe", "blue dress", "blue shoe", "hat", "bag", "sock", "tie"])
 LOG = log_of(ITEMS, [(0.0, "a", EventKind.purchase, item) for item in (4, 4, 4, 5, 5, 6)])
@@ -103,6 +103,19 @@ def test_top_k_against_sorting(dense: npt.NDArray[np.float32], k: int, filtered:
         missing = k - len(literal)
         assert ids[row].tolist() == [item for _, item in literal] + [-1] * missing
         assert best[row].tolist() == [-score for score, _ in literal] + [-np.inf] * missing
+
+
+@given(scores, st.integers(0, 9), st.booleans(), st.integers(0, 30))
+def test_of_sparse_scores_the_same_are_found(
+    dense: npt.NDArray[np.float32], k: int, filtered: bool, empty: int
+) -> None:
+    """With so many more items that nothing is said of, and so with few of each row there."""
+    dense = np.concatenate([np.zeros((len(dense), empty), dtype=np.float32), dense], axis=1)
+    allowed = np.random.default_rng(k).random(dense.shape) < 0.5 if filtered else None
+    found, wanted = top_k_of_sparse(sparse.csr_array(dense), k, allowed), top_k(dense, k, allowed)
+    for got, there in zip(found, wanted, strict=True):
+        assert got.dtype == there.dtype
+        np.testing.assert_array_equal(got, there)
 
 
 def test_pick_reads_entries_of_a_sparse_matrix() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from planted import NOW, asked, items_of, lists_of, log_of, nothing
-from vetrina.core import DAY, EventKind
+from vetrina.core import DAY, EventKind, Query, Requests, Windows
 from vetrina.retrieve import Popular
 
 ITEMS = items_of(5)
@@ -56,3 +56,20 @@ def test_parts_of_a_day_are_read_alike_for_retrieving_and_scoring(days: float) -
     requests = asked([[]], now=NOW + 4 * DAY + 70_000)
     ids, scores = popular.retrieve(requests, 5, None)
     np.testing.assert_allclose(popular.score(requests, lists_of(ids[0].tolist())), scores[0])
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.02])
+def test_what_may_not_be_shown_makes_room_for_the_next(share: float) -> None:
+    """Of many items on several days, however few may be shown to each: against sorting all."""
+    rng = np.random.default_rng(3)
+    items = items_of(300)
+    log = log_of(items, [(float(rng.uniform(0, 6)), "a", BUY, int(rng.integers(0, 120))) for _ in range(200)])
+    popular = Popular(days=2).fit(items, log)
+    requests = Requests(Windows.empty(12), [Query()] * 12, NOW + rng.integers(1, 8, 12) * DAY)
+    allowed = rng.random((12, 300)) < share
+    score = popular.score(requests, lists_of(*[range(300)] * 12)).reshape(12, 300)
+    ids, scores = popular.retrieve(requests, 20, allowed)
+    for row in range(12):
+        wanted = [item for item in np.argsort(-score[row], kind="stable").tolist() if allowed[row, item]][:20]
+        assert ids[row].tolist() == wanted + [-1] * (20 - len(wanted))
+        assert scores[row, : len(wanted)].tolist() == score[row, wanted].tolist()

@@ -6,6 +6,7 @@ a replay of the past reads what was known then and nothing later.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -92,10 +93,16 @@ class CumulativeCounts:
         A ``time`` later than the last count reads as the day after it, so that a
         snapshot that is some days old still knows what was popular last.
         """
+        return self.within_each(key, time, [days])[0]
+
+    def within_each(
+        self, key: npt.NDArray[np.integer], time: Ints | int, days: Sequence[float]
+    ) -> list[npt.NDArray[np.float32]]:
+        """Totals as :meth:`within` gives them for each of several ``days``."""
         last = (self.first_day + self.n_days) * DAY
         time = np.minimum(np.asarray(time), last)
-        recent = self.until(key, time) - self.until(key, time - int(days * DAY))
-        return np.asarray(np.maximum(recent, 0), dtype=np.float32)
+        ever = self.until(key, time)
+        return [np.maximum(ever - self.until(key, time - int(each * DAY)), np.float32(0)) for each in days]
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """For saving: places, totals, and (first day, number of days)."""

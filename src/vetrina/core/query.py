@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,8 @@ from vetrina.core.items import CATEGORY_SEPARATOR, Items
 from vetrina.core.log import Windows
 
 __all__ = ["Filters", "Query", "Requests"]
+
+_Worked = TypeVar("_Worked")
 
 
 class Filters(BaseModel):
@@ -162,6 +165,7 @@ class Requests:
     now: npt.NDArray[np.int64]
     query_vectors: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
     examples: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    _memo: dict[object, Any] = field(init=False, default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.queries)
@@ -217,7 +221,20 @@ class Requests:
             return None
         return np.where(like[:, None] >= 0, vectors[np.maximum(like, 0)], np.float32(0))
 
-    @property
+    def once(self, component: object, work: Callable[[], _Worked], what: str = "") -> _Worked:
+        """What ``work`` gives, done once for these requests, as long as ``component`` is what it was.
+
+        A source is asked for its best items and then for its score of every other's: both follow from the same.
+        ``what`` tells apart several things that one component works out.
+        """
+        state = vars(component)
+        then, worked = self._memo.get((component, what), ({}, None))
+        if then.keys() != state.keys() or any(then[name] is not value for name, value in state.items()):
+            worked = work()
+            self._memo[component, what] = dict(state), worked
+        return cast(_Worked, worked)
+
+    @cached_property
     def age(self) -> npt.NDArray[np.float32]:
         """Age in days of every event of the windows at the time of its request.
 

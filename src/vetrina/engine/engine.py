@@ -154,9 +154,7 @@ class Engine:
         """What the sources find among what the shop allows."""
         return merge(self.sources, requests, self.k, allowed_items(self.items, requests, self.policy))
 
-    def compute_features(
-        self, requests: Requests, lists: ItemList, rows: npt.NDArray[np.intp] | None = None
-    ) -> Floats:
+    def compute_features(self, requests: Requests, lists: ItemList, rows: npt.NDArray[np.intp] | None = None) -> Floats:
         """All families' features side by side, of all rows or of some, ascending: float32, (n_rows, n_features)."""
         if rows is None:
             return np.concatenate([family.compute(requests, lists) for family in self.features], axis=1)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -28,6 +30,8 @@ _SPOKEN = 1000
 _NEW_REQUESTS, _NEW_ITEMS = 0.25, 0.2
 # Candidates of a graded query that nobody judged are kept, as many at least: most of what a search finds is such.
 _UNJUDGED = 80
+# Requests worked on at once, and scores of items held at once by all threads: they bound memory.
+_CHUNK, _CELLS = 256, 64_000_000
 
 
 def ranker_rows(
@@ -166,23 +170,40 @@ def training_rows(
     ``met``, when each item was first met in truth, candidates that nobody had met by then are left
     out: they were hardly shown to anybody, so not to have chosen them says nothing.
     """
-    parts: list[TrainingRows] = []
-    rng = np.random.default_rng(seed)
-    for start in range(0, len(replay.requests), 256):
-        stop = min(start + 256, len(replay.requests))
-        requests = engine.encode_queries(replay.requests.slice(start, stop))
-        truth = replay.truth.slice(start, stop)
+    n_requests = len(replay.requests)
+
+    def found(start: int) -> tuple[Requests, ItemList, Floats, Truth]:
+        stop = min(start + _CHUNK, n_requests)
+        requests, truth = engine.encode_queries(replay.requests.slice(start, stop)), replay.truth.slice(start, stop)
         lists = engine.candidates(requests)
         if met is not None:
             lists = lists.take(np.flatnonzero(met[lists.item] < requests.now[lists.row]))
-        features = engine.compute_features(requests, lists)
-        gain = gains_of(lists.row, lists.item, truth)
-        kept = _sample(lists.row, gain, config.negatives, rng)
+        return requests, lists, gains_of(lists.row, lists.item, truth), truth
+
+    def featured(part: tuple[Requests, ItemList, Floats, Truth], kept: npt.NDArray[np.intp]) -> TrainingRows:
+        requests, lists, gain, truth = part
+        features = engine.compute_features(requests, lists, kept)
         outcome = outcomes_of(lists.row[kept], lists.item[kept], truth)
-        parts.append(_rows(engine, requests, lists.take(kept), features[kept], gain[kept], outcome))
-        if advance is not None:
-            advance(stop - start)
-    return parts
+        return _rows(engine, requests, lists.take(kept), features, gain[kept], outcome)
+
+    rows: list[TrainingRows] = []
+    rng = np.random.default_rng(seed)
+    threads = _threads(len(engine.items))
+    with ThreadPoolExecutor(threads) as pool:
+        together = 2 * threads * _CHUNK
+        for first in range(0, n_requests, together):
+            parts = list(pool.map(found, range(first, min(first + together, n_requests), _CHUNK)))
+            # Drawn in order, so that the rows are the same however many threads there are.
+            kept = [_sample(lists.row, gain, config.negatives, rng) for _, lists, gain, _ in parts]
+            rows += pool.map(featured, parts, kept)
+            if advance is not None:
+                advance(min(together, n_requests - first))
+    return rows
+
+
+def _threads(n_items: int) -> int:
+    """As many as there are cores, four at most, and fewer where each holds scores of very many items."""
+    return max(1, min(os.cpu_count() or 1, 4, _CELLS // (_CHUNK * max(n_items, 1))))
 
 
 def graded_rows(engine: Engine, judged: Replay) -> list[TrainingRows]:
@@ -192,8 +213,8 @@ def graded_rows(engine: Engine, judged: Replay) -> list[TrainingRows]:
     is not: those rows teach to find, and these to tell apart what is known.
     """
     parts: list[TrainingRows] = []
-    for start in range(0, len(judged.requests), 256):
-        stop = min(start + 256, len(judged.requests))
+    for start in range(0, len(judged.requests), _CHUNK):
+        stop = min(start + _CHUNK, len(judged.requests))
         requests, truth = engine.encode_queries(judged.requests.slice(start, stop)), judged.truth.slice(start, stop)
         lists = ItemList(truth.offsets, truth.item)
         add_scores(engine.sources, requests, lists)
@@ -245,8 +266,8 @@ def _sample(
     """Rows to keep: all that were chosen, and at most ``negatives`` others of each request, at random."""
     draw = np.where(gain > 0, -1.0, rng.random(len(row)))
     order = np.lexsort((draw, row))
-    sorted_row = row[order]
-    starts = np.searchsorted(sorted_row, sorted_row, side="left")
-    chosen = np.bincount(row, weights=gain > 0, minlength=int(row.max(initial=-1)) + 1)
-    place = np.arange(len(order)) - starts
-    return np.sort(order[place < negatives + chosen[sorted_row]])
+    # Rows come request by request, so sorting within them leaves every request where it was.
+    sizes = np.bincount(row)
+    place = np.arange(len(row)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    chosen = np.bincount(row, weights=gain > 0)
+    return np.sort(order[place < negatives + chosen[row]])

@@ -10,7 +10,7 @@ from scipy import sparse
 
 from vetrina.core import Component, EventLog, ItemList, Items, Requests
 
-__all__ = ["Allowed", "Found", "Retriever", "pick", "top_k"]
+__all__ = ["Allowed", "Found", "Retriever", "pick", "top_k", "top_k_of_sparse"]
 
 Allowed = npt.NDArray[np.bool_] | None
 Found = tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]
@@ -94,6 +94,31 @@ def top_k(scores: npt.NDArray[np.float32], k: int, allowed: Allowed, above: floa
         ids = np.pad(ids, ((0, 0), (0, k - width)), constant_values=-1)
         best = np.pad(best, ((0, 0), (0, k - width)), constant_values=-np.inf)
     return ids, best
+
+
+def top_k_of_sparse(scores: sparse.csr_array, k: int, allowed: Allowed) -> Found:
+    """The best ``k`` of each row of sparse scores, as :func:`top_k` finds them above 0.
+
+    Examples
+    --------
+    >>> scores = sparse.csr_array(np.array([[0, 2, 5, 2], [0, 0, 0, 1]], dtype=np.float32))
+    >>> top_k_of_sparse(scores, 2, None)[0].tolist()
+    [[2, 1], [3, -1]]
+    """
+    batch, n_items = scores.shape
+    if 2 * int(np.diff(scores.indptr).max(initial=0)) > n_items:
+        return top_k(scores.toarray(), k, allowed)
+    scores.sum_duplicates()  # in order of item, by which ties are broken
+    sizes = np.diff(scores.indptr)
+    # Only what is there, each row's side by side.
+    row = np.repeat(np.arange(batch), sizes)
+    place = np.arange(len(scores.data)) - np.repeat(scores.indptr[:-1], sizes)
+    values = scores.data if allowed is None else scores.data * allowed[row, scores.indices]
+    shape = (batch, max(int(sizes.max(initial=0)), 1))
+    found, items = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.int32)
+    found[row, place], items[row, place] = values, scores.indices
+    ids, best = top_k(found, k, None)
+    return np.where(ids >= 0, np.take_along_axis(items, np.maximum(ids, 0), axis=1), np.int32(-1)), best
 
 
 def _largest(scores: npt.NDArray[np.float32], width: int) -> npt.NDArray[np.intp]:

@@ -8,7 +8,7 @@ from pydantic import Field
 from scipy import sparse
 
 from vetrina.core import Config, EventKind, EventLog, ItemList, Requests
-from vetrina.retrieve.base import Allowed, Found, Retriever, pick, top_k
+from vetrina.retrieve.base import Allowed, Found, Retriever, pick, top_k_of_sparse
 
 __all__ = ["Collaborative", "CollaborativeConfig", "Parts"]
 
@@ -71,10 +71,10 @@ class Collaborative(Retriever):
         raise NotImplementedError
 
     def retrieve(self, requests: Requests, k: int, allowed: Allowed) -> Found:
-        return top_k(self._scores(requests).toarray(), k, allowed)
+        return top_k_of_sparse(requests.once(self, lambda: self._scores(requests)), k, allowed)
 
     def score(self, requests: Requests, lists: ItemList) -> npt.NDArray[np.float32]:
-        return pick(self._scores(requests), lists)
+        return pick(requests.once(self, lambda: self._scores(requests)), lists)
 
     def strongest(self, requests: Requests, lists: ItemList) -> npt.NDArray[np.int32]:
         """The past item that speaks most for each row (-1 for none): the evidence of an explanation."""

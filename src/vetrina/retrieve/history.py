@@ -10,7 +10,7 @@ from pydantic import Field
 from scipy import sparse
 
 from vetrina.core import Config, EventLog, ItemList, Items, Requests, register
-from vetrina.retrieve.base import Allowed, Found, Retriever, pick, top_k
+from vetrina.retrieve.base import Allowed, Found, Retriever, pick, top_k_of_sparse
 
 __all__ = ["History", "HistoryConfig"]
 
@@ -38,7 +38,7 @@ class History(Retriever):
         return requests.windows.weighted(weight, len(self.items_))
 
     def retrieve(self, requests: Requests, k: int, allowed: Allowed) -> Found:
-        return top_k(self._scores(requests).toarray(), k, allowed)
+        return top_k_of_sparse(requests.once(self, lambda: self._scores(requests)), k, allowed)
 
     def score(self, requests: Requests, lists: ItemList) -> npt.NDArray[np.float32]:
-        return pick(self._scores(requests), lists)
+        return pick(requests.once(self, lambda: self._scores(requests)), lists)

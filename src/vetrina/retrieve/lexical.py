@@ -25,6 +25,9 @@ from vetrina.retrieve.base import Allowed, Found, Retriever
 
 __all__ = ["Lexical", "LexicalConfig"]
 
+Hits = tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]
+
+_FEW = 50_000
 _FIELDS = ("title", "category", "brand", "colour", "attributes", "description")
 
 
@@ -105,7 +108,11 @@ class Lexical(Retriever):
             clauses.append((tantivy.Occur.Should, tantivy.Query.disjunction_max_query(fields, tie_breaker=0.3)))
         return tantivy.Query.boolean_query(clauses) if clauses else None
 
-    def _search(self, text: str, limit: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+    def _all(self, text: str, requests: Requests) -> Hits:
+        """All items that match: looked for once for all requests with the same words."""
+        return requests.once(self, lambda: self._search(text, len(self.items_)), text)
+
+    def _search(self, text: str, limit: int) -> Hits:
         query = self._query(text)
         if query is None:
             return np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32)
@@ -121,9 +128,11 @@ class Lexical(Retriever):
         for row, query in enumerate(requests.queries):
             if not query.text:
                 continue
-            limit = min(k, n_items)
+            # Of few items all are found at once, for :meth:`score` asks for them as well.
+            limit = n_items if n_items <= _FEW else min(k, n_items)
             while True:
-                found, values = self._search(query.text, limit)
+                whole = limit == n_items
+                found, values = self._all(query.text, requests) if whole else self._search(query.text, limit)
                 keep = allowed[row, found] if allowed is not None else np.ones(len(found), dtype=bool)
                 # With a strict filter the best k may all be filtered away: look further down.
                 if keep.sum() >= k or len(found) < limit or limit >= n_items:
@@ -141,7 +150,7 @@ class Lexical(Retriever):
         for row, query in enumerate(requests.queries):
             if not query.text:
                 continue
-            found, values = self._search(query.text, len(self.items_))
+            found, values = self._all(query.text, requests)
             dense[found] = values
             rows = slice(int(lists.offsets[row]), int(lists.offsets[row + 1]))
             result[rows] = dense[lists.item[rows]]

@@ -22,6 +22,7 @@ __all__ = ["merge", "reciprocal_rank"]
 
 #: The constant of the paper: how little the first places count for more than those after them.
 _CONSTANT = 60
+_DENSE = 16
 
 
 def merge(sources: Mapping[str, Retriever], requests: Requests, k: Mapping[str, int], allowed: Allowed) -> ItemList:
@@ -80,8 +81,14 @@ def reciprocal_rank(rankings: Collection[npt.NDArray[np.integer]]) -> ItemList:
         places.append(place)
     row, item = np.concatenate(rows).astype(np.int64), np.concatenate(items).astype(np.int64)
     width = int(item.max(initial=0)) + 1
-    pairs, pair = np.unique(row * width + item, return_inverse=True)
-    rrf = np.bincount(pair, 1 / (_CONSTANT + 1 + np.concatenate(places)), len(pairs)).astype(np.float32)
+    weight = 1 / (_CONSTANT + 1 + np.concatenate(places))
+    if batch * width <= _DENSE * len(item):
+        # Counted where they lie: with few items this is sooner done than sorting the pairs.
+        pairs = np.flatnonzero(np.bincount(row * width + item, minlength=1))
+        rrf = np.bincount(row * width + item, weight)[pairs].astype(np.float32)
+    else:
+        pairs, pair = np.unique(row * width + item, return_inverse=True)
+        rrf = np.bincount(pair, weight, len(pairs)).astype(np.float32)
     offsets = np.concatenate([[0], np.cumsum(np.bincount(pairs // width, minlength=batch))]).astype(np.int64)
     return ItemList(offsets, (pairs % width).astype(np.int32), {"rrf": rrf})
 

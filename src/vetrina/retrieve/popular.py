@@ -53,12 +53,32 @@ class Popular(Retriever):
 
     def retrieve(self, requests: Requests, k: int, allowed: Allowed) -> Found:
         self.require_fitted("counts_")
-        items = np.arange(len(self.items_))
-        days, day_of = np.unique(requests.now // DAY, return_inverse=True)
-        by_day = self._at(items[None, :], (days * DAY)[:, None])
+        by_day, day = requests.once(self, lambda: self._by_day(requests))
+        # The best of each day, and some more, for not all may be shown to everyone.
         # Below zero, so that a shop without events still has candidates, in catalogue order.
-        return top_k(by_day[day_of], k, allowed, above=-1.0)
+        best, values = (found[day] for found in top_k(by_day, 4 * k, None, above=-1.0))
+        may = best >= 0
+        if allowed is not None and allowed.size:
+            may &= np.take_along_axis(allowed, np.maximum(best, 0), axis=1)
+        place = np.cumsum(may, axis=1)
+        row, column = np.nonzero(may & (place <= k))
+        ids = np.full((len(requests), k), -1, dtype=np.int32)
+        scores = np.full((len(requests), k), -np.inf, dtype=np.float32)
+        ids[row, place[row, column] - 1] = best[row, column]
+        scores[row, place[row, column] - 1] = values[row, column]
+        few = np.flatnonzero(np.count_nonzero(ids >= 0, axis=1) < k)
+        if allowed is not None and len(few):
+            ids[few], scores[few] = top_k(by_day[day[few]], k, allowed[few], above=-1.0)
+        return ids, scores
 
     def score(self, requests: Requests, lists: ItemList) -> npt.NDArray[np.float32]:
         self.require_fitted("counts_")
-        return self._at(lists.item, (requests.now // DAY * DAY)[lists.row])
+        if len(lists.item) < len(self.items_):
+            return self._at(lists.item, (requests.now // DAY * DAY)[lists.row])
+        by_day, day = requests.once(self, lambda: self._by_day(requests))
+        return by_day[day[lists.row], lists.item]
+
+    def _by_day(self, requests: Requests) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.intp]]:
+        """(Scores of all items on each day on which requests are asked, the day of each request)."""
+        days, day = np.unique(requests.now // DAY, return_inverse=True)
+        return self._at(np.arange(len(self.items_))[None, :], (days * DAY)[:, None]), day

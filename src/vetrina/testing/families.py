@@ -130,6 +130,17 @@ def candidates_are_not_changed(case: FeatureCase) -> None:
     same(case.fitted, after, before, "it changes the lists, which are not its own")
 
 
+def some_rows_have_the_features_that_they_have_among_all(case: FeatureCase) -> None:
+    """``compute_some`` gives what ``compute`` does, also where a list has no row among the wanted, or none has."""
+    n_rows = len(case.lists.item)
+    wanted = case.fitted.compute(case.requests, case.lists)
+    first = case.lists.offsets[1]
+    for rows in (np.arange(n_rows), np.arange(n_rows)[::3], np.arange(first, n_rows)[1::7], np.arange(0)):
+        got = {"features": case.fitted.compute_some(case.requests, case.lists, rows)}
+        told = "compute_some() must give the rows of compute(); `by_itself` only where no feature looks at a whole list"
+        same(case.fitted, got, {"features": wanted[rows]}, told)
+
+
 def no_candidates_no_rows(case: FeatureCase) -> None:
     """An empty batch, and requests for which nothing was found."""
     nothing: list[npt.NDArray[np.int32]] = [np.empty(0, dtype=np.int32)] * len(case.requests)
@@ -259,6 +270,7 @@ FEATURE_RULES: dict[str, Callable[[FeatureCase], None]] = {
             its_features_are_named,
             its_features_are_finite_or_unknown,
             candidates_are_not_changed,
+            some_rows_have_the_features_that_they_have_among_all,
             no_candidates_no_rows,
             a_shopper_never_seen_has_features,
             a_shop_without_events_has_features,

@@ -64,9 +64,7 @@ class Popularity(FeatureFamily):
     def compute(self, requests: Requests, lists: ItemList) -> npt.NDArray[np.float32]:
         return self.compute_some(requests, lists, np.arange(len(lists.item)))
 
-    def compute_some(
-        self, requests: Requests, lists: ItemList, rows: npt.NDArray[np.intp]
-    ) -> npt.NDArray[np.float32]:
+    def compute_some(self, requests: Requests, lists: ItemList, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
         self.require_fitted("first_seen_")
         # Counts change by the day: an item is looked up once for each day, however many requests it is in.
         days, day = np.unique(requests.now // DAY, return_inverse=True)
@@ -95,7 +93,8 @@ class Popularity(FeatureFamily):
     def _counts(self, item: npt.NDArray[np.int64], now: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """The columns that depend on item and day alone: float32 of shape (len(_COUNTS), len(item))."""
         bought, looked, shown = (self.counts_[name] for name in _CHOSEN)
-        recent = [bought.within(item, now, days) for days in _DAYS]
+        recent = bought.within_each(item, now, _DAYS)
+        looked_7, looked_30 = looked.within_each(item, now, (7, 30))
         seen, times_shown = looked.until(item, now), shown.until(item, now)
         # Smoothed towards 1 in 20, a usual rate of clicks, by 20 shows' worth.
         rate = (seen + 1) / (times_shown + 20)
@@ -103,8 +102,8 @@ class Popularity(FeatureFamily):
             *(np.log1p(count) for count in recent),
             np.log1p(bought.until(item, now)),
             (recent[1] + 1) / (recent[3] * 7 / 30 + 1),
-            np.log1p(looked.within(item, now, 7)),
-            np.log1p(looked.within(item, now, 30)),
+            np.log1p(looked_7),
+            np.log1p(looked_30),
             np.log1p(seen),
             np.where(times_shown > 0, rate, np.nan),
         ]

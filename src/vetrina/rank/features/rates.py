@@ -74,6 +74,7 @@ class Rates(FeatureFamily):
     learns = "counts"
     reason = "popularity"
     reads = ("query", "items", "counts", "now")
+    by_itself = True
     config_type = RatesConfig
     names_ = [
         *(f"{rate}{suffix}" for rate in _RATES for suffix in ("", "_category", "_in_category", "_query")),

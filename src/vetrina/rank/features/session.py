@@ -45,6 +45,7 @@ class Session(FeatureFamily):
 
     reason = "taste"
     reads = ("window", "items")
+    by_itself = True
     config_type = SessionConfig
     names_ = [
         *(f"session_{name}" for name in _COLUMNS),

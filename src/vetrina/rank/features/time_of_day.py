@@ -45,6 +45,7 @@ class Time(FeatureFamily):
     learns = "counts"
     reason = "popularity"
     reads = ("items", "counts", "now")
+    by_itself = True
     config_type = TimeConfig
     names_ = [
         *(f"{name}_{part}" for name in _CYCLES for part in ("sin", "cos")),

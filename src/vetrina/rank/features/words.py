@@ -104,16 +104,21 @@ class Words(FeatureFamily):
         return super().bind(items)
 
     def compute(self, requests: Requests, lists: ItemList) -> Floats:
+        return self.compute_some(requests, lists, np.arange(len(lists.item)))
+
+    def compute_some(self, requests: Requests, lists: ItemList, rows: npt.NDArray[np.intp]) -> Floats:
         self.require_fitted("vocabulary_")
-        columns = np.full((len(lists.item), len(self.names_)), np.nan, dtype=np.float32)
+        wanted, columns = rows, np.full((len(lists.item), len(self.names_)), np.nan, dtype=np.float32)
         terms = [list(dict.fromkeys(analyse(query.text))) if query.text else [] for query in requests.queries]
         n_words = np.array([len(one) for one in terms], dtype=np.float32)
         columns[:, self.names_.index("query_words")] = n_words[lists.row]
         asked = np.array([bool(query.text) for query in requests.queries])
         rows = np.flatnonzero(asked[lists.row])
         if not len(rows):
-            return columns
+            return columns[wanted]
         some = lists.take(rows)
+        chosen = np.zeros(len(lists.item), dtype=bool)
+        chosen[wanted] = True
         known = self._matches(terms, some)
         lexical = some.columns.get("lexical")  # a shop may do without that source
         bm25 = np.zeros(len(rows), dtype=np.float32) if lexical is None else np.nan_to_num(lexical.astype(np.float32))
@@ -122,14 +127,14 @@ class Words(FeatureFamily):
             known["bm25_of_best"] = by_group_max(bm25, some)
         known["category_intent"] = self._category_intent(some, bm25)
         known["bm25_joined_of_best"] = by_group_max(known["bm25_joined"], some)
-        known |= self._likeness(requests, some, known["bm25_joined_of_best"] * known["head"])
+        known |= self._likeness(requests, some, known["bm25_joined_of_best"] * known["head"], chosen[rows])
         if "meaning" in known:
             known["meaning_of_best"] = by_group_max(np.maximum(known["meaning"], 0), some)
         known["title_words"] = self.length_[some.item, _TITLE]
         known["description_words"] = np.log1p(self.length_[some.item, _DESCRIPTION])
         for name, values in known.items():
             columns[rows, self.names_.index(name)] = values
-        return columns
+        return columns[wanted]
 
     def _matches(self, terms: list[list[str]], lists: ItemList) -> dict[str, Floats]:
         """What follows from which words of the query each row has, and where."""
@@ -167,10 +172,13 @@ class Words(FeatureFamily):
             "head": add(idf * head) / whole,
         }
 
-    def _likeness(self, requests: Requests, lists: ItemList, fit: Floats) -> dict[str, Floats]:
+    def _likeness(
+        self, requests: Requests, lists: ItemList, fit: Floats, wanted: npt.NDArray[np.bool_]
+    ) -> dict[str, Floats]:
         """Cosines with the query's vectors, and with the mean of the candidates that fit best.
 
-        By one product for each list: a gather of all rows' vectors for each cosine would take longer.
+        By one product for each list: a gather of all rows' vectors for each cosine would take longer. Of the rows
+        that are not ``wanted`` only the meaning is known, with which that of the wanted is compared.
         """
         best = self._prototypes(lists, fit)
         found: dict[str, Floats] = {}
@@ -182,14 +190,16 @@ class Words(FeatureFamily):
             names = [of_query] * (queries is not None) + [of_best] * bool(of_best)
             cosine = np.full((len(lists.item), len(names)), np.nan, dtype=np.float32)
             for number in np.flatnonzero(lists.sizes):
-                rows = slice(int(lists.offsets[number]), int(lists.offsets[number + 1]))
-                block = vectors[lists.item[rows]]
+                every = np.arange(lists.offsets[number], lists.offsets[number + 1])
+                some = every[wanted[every]]
                 if queries is not None:
-                    cosine[rows, 0] = np.einsum("ij,j->i", block, queries[number])
+                    rows = every if of_query == "meaning" else some
+                    cosine[rows, 0] = np.einsum("ij,j->i", vectors[lists.item[rows]], queries[number])
                 if of_best and len(best[number]):
-                    mean = fit[rows][best[number]] @ block[best[number]]
+                    rows = every[best[number]]
+                    mean = fit[rows] @ vectors[lists.item[rows]]
                     mean /= max(float(np.linalg.norm(mean)), 1e-9)
-                    cosine[rows, -1] = np.einsum("ij,j->i", block, mean)
+                    cosine[some, -1] = np.einsum("ij,j->i", vectors[lists.item[some]], mean)
             found |= dict(zip(names, cosine.T, strict=True))
         return found
 
