@@ -210,6 +210,13 @@ def test_each_event_is_foretold_once_from_what_came_before_it(
     assert (paths.step[batch.target] == paths.step[last_read] + 1).all()
     found = sorted(zip(paths.known[paths.item[batch.target]].tolist(), time[batch.target].tolist(), strict=True))
     assert found == sorted((item, NOW + day * 86_400) for item, day in wanted)
+    # Within a second, each but the first follows upon the one before it, in the order that was drawn.
+    more = batch_of(paths, start, stop, np.ones(len(paths.last), dtype=bool), np.ones(len(paths.item), dtype=bool))
+    last_read = more.event[more.row, more.column][more.place]
+    inside = paths.step[last_read] == paths.step[more.target]
+    assert set(more.target[inside]) == set(range(len(paths.item))) - set(paths.starts.tolist())
+    assert (last_read[inside] == more.target[inside] - 1).all()
+    assert sorted(more.target[~inside]) == sorted(batch.target)
     some = np.random.default_rng(seed).random(len(paths.last)) < 0.5
     fewer = batch_of(paths, start, stop, some)
     assert set(fewer.target) == {one for one in batch.target if some[paths.step[one]]}

@@ -23,7 +23,6 @@ __all__ = ["Gru", "GruConfig"]
 class GruConfig(SequenceConfig):
     """Size of the network, and how long it learns."""
 
-    layers: int = Field(default=1, ge=1)
     cell: Literal["gru", "lstm"] = Field(default="gru", description="What reads the window: a GRU or an LSTM.")
     hidden: int = Field(default=128, ge=1, description="Units of each layer.")
 

@@ -31,7 +31,7 @@ class SequenceConfig(Config):
         default=64, ge=1, description="Dimensions of an item's embedding, and of what is read of a window."
     )
     length: int = Field(default=50, ge=1, description="Last events of the window that are read.")
-    layers: int = Field(default=2, ge=1)
+    layers: int = Field(default=1, ge=1)
     dropout: float = Field(default=0.2, ge=0, lt=1)
     content: str = Field(
         default="fused",
@@ -49,6 +49,12 @@ class SequenceConfig(Config):
     )
     calibration: float = Field(
         default=0.75, ge=0, le=1, description="Of gbce: how far scores are probabilities, in spite of few negatives."
+    )
+    within: float = Field(
+        default=0.3,
+        ge=0,
+        le=1,
+        description="Share of the events after which the next of the same second is foretold as well.",
     )
     negatives: int = Field(
         default=4096, ge=1, description="Items drawn for each step that are not chosen; all, where there are no more."
@@ -136,6 +142,10 @@ class SequenceModel(Retriever):
             return np.zeros(batch, dtype=np.bool_), states
         # The last event stands in the last place.
         place = length - np.cumsum(sizes)[row] + np.arange(len(chosen))
+        time = windows.time[chosen]
+        end = np.append((row[1:] != row[:-1]) | (time[1:] != time[:-1]), True)
+        kind = windows.kind.astype(np.int64)
+        kind[chosen] += len(EventKind) * end
         event = np.full((batch, length), -1, dtype=np.int64)
         event[row[place >= 0], place[place >= 0]] = chosen[place >= 0]
         if self._network is None:
@@ -146,7 +156,7 @@ class SequenceModel(Retriever):
             mask = event[rows] >= 0
             known = event[rows][mask]
             read = np.zeros((*mask.shape, states.shape[1]), dtype=np.float32)
-            read[mask] = self.vectors_[windows.item[known]] + self.kinds_[windows.kind[known]]
+            read[mask] = self.vectors_[windows.item[known]] + self.kinds_[kind[known]]
             states[rows] = self._network.run({"read": read, "mask": mask.astype(np.float32)})[0]
         return sizes > 0, states
 

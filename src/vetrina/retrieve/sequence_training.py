@@ -109,6 +109,8 @@ class Batch:
     ----------
     event : int64 of shape (batch, length)
         -1 in front of the first.
+    end : bool of shape (batch, length)
+        Whether the event is the last of its step.
     row, column : int64 of shape (n_places,)
         Places after which something is known to come.
     place, target : int64 of shape (n_pairs,)
@@ -116,27 +118,38 @@ class Batch:
     """
 
     event: Ints
+    end: npt.NDArray[np.bool_]
     row: Ints
     column: Ints
     place: Ints
     target: Ints
 
 
-def batch_of(paths: Paths, start: Ints, stop: Ints, learned: npt.NDArray[np.bool_]) -> Batch:
-    """Events ``start:stop`` of each piece; steps that are not ``learned`` are no targets."""
+def batch_of(
+    paths: Paths, start: Ints, stop: Ints, learned: npt.NDArray[np.bool_], within: npt.NDArray[np.bool_] | None = None
+) -> Batch:
+    """Events ``start:stop`` of each piece, and what comes after them, of those steps that are ``learned``.
+
+    After the last event of a step comes all of the next one; after others, of those that are in
+    ``within`` (by event), the next of the same step.
+    """
     sizes = stop - start
     length = int(sizes.max())
     event = np.arange(length)[None, :] + (stop - length)[:, None]
-    event = np.where(event >= start[:, None], event, -1)
+    there = event >= start[:, None]
+    event = np.where(there, event, -1)
     step = paths.step[event]
-    ends = (event >= 0) & (event == paths.starts[step + 1] - 1) & ~paths.last[step]
-    ends &= np.append(learned, False)[step + 1]
-    row, column = np.nonzero(ends)
-    following = step[row, column] + 1
-    count = np.diff(paths.starts)[following]
+    end = there & (event == paths.starts[step + 1] - 1)
+    asked = end & ~paths.last[step] & np.append(learned, False)[step + 1]
+    if within is not None:
+        asked |= there & ~end & (within & learned[paths.step])[event]
+    row, column = np.nonzero(asked)
+    own, following = event[row, column] + 1, step[row, column] + 1
+    first = np.where(end[row, column], paths.starts[following], own)
+    count = np.where(end[row, column], np.diff(paths.starts, append=0)[following], 1)
     place = np.repeat(np.arange(len(row)), count)
-    target = np.arange(len(place)) + np.repeat(paths.starts[following] - np.cumsum(count) + count, count)
-    return Batch(event, row, column, place, target)
+    target = np.arange(len(place)) + np.repeat(first - np.cumsum(count) + count, count)
+    return Batch(event, end, row, column, place, target)
 
 
 def pieces(paths: Paths, length: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
@@ -167,10 +180,11 @@ def train(torch: Any, reader: Any, paths: Paths, content: Floats | None, config:
         model.train()
         shuffled = _shuffled(paths, rng)
         start, stop = pieces(paths, config.length, rng)
+        within = rng.random(len(paths.item)) < config.within
         order = rng.permutation(len(start))
         for first in range(0, len(order), config.batch):
             chosen = order[first : first + config.batch]
-            batch = batch_of(shuffled, start[chosen], stop[chosen], ~held)
+            batch = batch_of(shuffled, start[chosen], stop[chosen], ~held, within)
             if not len(batch.target):
                 continue
             for group in optimizer.param_groups:
@@ -191,7 +205,7 @@ def train(torch: Any, reader: Any, paths: Paths, content: Floats | None, config:
         since += 1
         if found >= best:  # as good for longer is surer
             best, kept, since = found, _copied(model), 0
-        if since >= _PATIENCE:
+        if since >= max(_PATIENCE, config.epochs // 4):
             break
     if held.any():
         model.load_state_dict(kept)
@@ -241,7 +255,7 @@ def _model(torch: Any, reader: Any, n_known: int, content: Floats | None, config
             super().__init__()
             self.reader = reader
             self.ids = torch.nn.Embedding(n_known, config.dim)
-            self.kinds = torch.nn.Embedding(len(EventKind), config.dim)
+            self.kinds = torch.nn.Embedding(2 * len(EventKind), config.dim)
             for one in (self.ids, self.kinds):
                 torch.nn.init.normal_(one.weight, std=0.02)
             if content is not None:
@@ -281,7 +295,7 @@ def _read(torch: Any, model: Any, paths: Paths, batch: Batch, config: SequenceCo
     there = batch.event >= 0
     mask = tensor(there.astype(np.float32))
     read = table[tensor(np.where(there, paths.item[batch.event], 0))]
-    read = read + model.kinds(tensor(np.where(there, paths.kind[batch.event], 0)))
+    read = read + model.kinds(tensor(np.where(there, paths.kind[batch.event] + len(EventKind) * batch.end, 0)))
     read = torch.nn.functional.dropout(read, config.dropout, model.training) * mask[:, :, None]
     states = model.reader(read, mask)[tensor(batch.row), tensor(batch.column)]
     return states, table, tensor(batch.place), tensor(paths.item[batch.target])
