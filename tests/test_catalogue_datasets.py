@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -166,6 +167,49 @@ def test_online_retail_keeps_purchases_of_products_by_known_customers(tmp_path: 
     ]
 
 
+def phones(folder: Path, train: str, test: str = "ana_1 0 B2 1\n") -> Path:
+    folder.mkdir(exist_ok=True)
+    for name, text in {"query_text.txt": "car charger\nphone case\n", "train.qrels": train, "test.qrels": test}.items():
+        (folder / f"{name}.gz").write_bytes(gzip.compress(text.encode()))
+    return folder
+
+
+def test_lines_of_the_phones_search_are_purchases_under_a_query(tmp_path: Path) -> None:
+    folder = phones(tmp_path / "phones", "ana_0 0 B2 1 \nbob_x_1 0 B1 1 \nbob_x_1 0 B2 1 \n")
+    dataset = load("amazon-phones-search", folder=folder)
+    assert dataset.items["item"].to_list() == ["B1", "B2"]
+    assert dataset.events is not None
+    assert dataset.held_out is not None
+    assert dataset.events.select("shopper", "query", "item", "request", "kind").rows() == [
+        ("ana", "car charger", "B2", "ana_0", "purchase"),
+        ("bob_x", "phone case", "B1", "bob_x_1", "purchase"),
+        ("bob_x", "phone case", "B2", "bob_x_1", "purchase"),
+    ]
+    assert dataset.events["time"].n_unique() == 1
+    assert dataset.held_out.rows() == [("ana", "phone case", "B2")]
+
+
+@pytest.mark.parametrize("line", ["ana_2 0 B1 1", "ana 0 B1 1", "ana_0 B1 1"])
+def test_a_line_of_the_phones_search_that_is_none_is_told(tmp_path: Path, line: str) -> None:
+    folder = phones(tmp_path / "phones", f"ana_0 0 B2 1\n{line}\n")
+    with pytest.raises(DataError, match=r"train\.qrels, line 2: .*a query of 0 to 1"):
+        load("amazon-phones-search", folder=folder)
+
+
+def test_the_phones_search_is_downloaded(nothing: Path) -> None:
+    pages = {
+        "query_text.txt.gz": gzip.compress(b"case\n" * 165),
+        "train.qrels.gz": gzip.compress(b"ana_1 0 B1 1\n" * 174_087),
+        "test.qrels.gz": b"moved",
+    }
+    with pytest.raises(DataError, match=r"test\.qrels\.gz: what came is no gzip file"):
+        download("amazon-phones-search", client=served(pages))
+    assert not list(nothing.iterdir())
+    pages["test.qrels.gz"] = gzip.compress(b"ana_1 0 B1 1\n" * 667)
+    folder = download("amazon-phones-search", client=served(pages))
+    assert sorted(path.name for path in folder.iterdir()) == sorted(pages)
+
+
 @real_data
 @pytest.mark.parametrize(
     ("name", "n_items", "n_events", "n_judgements"),
@@ -174,6 +218,7 @@ def test_online_retail_keeps_purchases_of_products_by_known_customers(tmp_path: 
         ("movielens-100k", 1682, 100_000, None),
         ("chorus-electronics", 19_406, None, 3668),
         ("toys", 24_576, None, None),
+        ("amazon-phones-search", 10_428, 174_087, None),
     ],
 )
 def test_the_real_sets(name: str, n_items: int, n_events: int | None, n_judgements: int | None) -> None:

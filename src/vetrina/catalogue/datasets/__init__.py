@@ -11,6 +11,7 @@ from vetrina.catalogue.datasets.chorus import load_chorus
 from vetrina.catalogue.datasets.fashion import load_fashion
 from vetrina.catalogue.datasets.movielens import load_movielens
 from vetrina.catalogue.datasets.online_retail import load_online_retail
+from vetrina.catalogue.datasets.phones_search import load_phones_search
 from vetrina.catalogue.datasets.source import Dataset, cache_folder, data_folder, download, find
 from vetrina.catalogue.datasets.toys import load_toys
 from vetrina.core.errors import DataError, nearest
@@ -19,7 +20,7 @@ from vetrina.core.progress import Progress
 __all__ = ["DATASETS", "Dataset", "cache_folder", "data_folder", "download", "find", "load"]
 
 #: Names of the data sets; each is a folder of that name under ``VETRINA_DATA`` or in the cache.
-DATASETS = ("fashion", "online-retail", "chorus-electronics", "movielens-100k", "toys")
+DATASETS = ("fashion", "online-retail", "chorus-electronics", "movielens-100k", "toys", "amazon-phones-search")
 
 
 def load(
@@ -61,6 +62,8 @@ def load(
         return load_chorus(place, progress)
     if name == "movielens-100k":
         return load_movielens(place, hide, progress)
+    if name == "amazon-phones-search":
+        return load_phones_search(place, hide, progress)
     return load_toys(place, progress)
 
 

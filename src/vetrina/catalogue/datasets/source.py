@@ -7,11 +7,13 @@ makers or those who carry it keep it.
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -37,6 +39,10 @@ _RETAIL = (
     f"{_GITHUB}/databricks/Spark-The-Definitive-Guide/fec0993e7d10521e948893e5296f1b69c420ef46/data/retail-data/by-day"
 )
 _RETAIL_LINES = 541_909
+_PHONES = (
+    f"{_GITHUB}/QingyaoAi/Amazon-Product-Search-Datasets/6fe07b5dd30211e24ca091205e7a7a336e3b2552"
+    "/reviews_Cell_Phones_and_Accessories_5.json.gz"
+)
 _FASHION = (
     "https://codeload.github.com/TejaReddy255/Smart-AI-Ecommerce-with-AI-stylist-"
     "/zip/413a137d6e8688452c14191e5c4c0a9449fa503b"
@@ -63,6 +69,8 @@ class Dataset:
         query, item, grade (float64, 0 to 3).
     raters : DataFrame or None
         query, item, rater, grade: what each person said.
+    held_out : DataFrame or None
+        shopper, query, item: choices that the set's makers keep for testing, later than all events.
     quarantine : DataFrame
         What was set aside, and why.
     root : Path
@@ -80,6 +88,7 @@ class Dataset:
     events: pl.DataFrame | None = None
     judgements: pl.DataFrame | None = None
     raters: pl.DataFrame | None = None
+    held_out: pl.DataFrame | None = None
     quarantine: pl.DataFrame = field(default_factory=empty_quarantine)
     notes: tuple[str, ...] = ()
 
@@ -263,6 +272,18 @@ def _fetch_movielens(client: httpx.Client, folder: Path) -> None:
         (folder / name).write_bytes(content)
 
 
+def _fetch_phones_search(client: httpx.Client, folder: Path) -> None:
+    for name, rows in {"query_text.txt": 165, "train.qrels": 174_087, "test.qrels": 667}.items():
+        address = f"{_PHONES}/{name}.gz"
+        packed = _get(client, address)
+        try:
+            content = gzip.decompress(packed)
+        except (OSError, EOFError, zlib.error) as error:
+            raise DataError(f"{address}: what came is no gzip file ({error}).") from error
+        _expect(name, len(content.splitlines()), rows)
+        (folder / f"{name}.gz").write_bytes(packed)
+
+
 def _opened(address: str, opener: Callable[[], _Archive]) -> _Archive:
     try:
         return opener()
@@ -290,4 +311,5 @@ _FETCHERS: dict[str, Callable[[httpx.Client, Path], None]] = {
     "online-retail": _fetch_online_retail,
     "chorus-electronics": _fetch_chorus,
     "movielens-100k": _fetch_movielens,
+    "amazon-phones-search": _fetch_phones_search,
 }
