@@ -117,6 +117,25 @@ def test_what_nobody_chose_takes_nothing_from_likeness() -> None:
     np.testing.assert_array_equal(with_new, source.neighbours(asked(WINDOWS[:1])).toarray())
 
 
+def test_a_known_shopper_is_their_own_neighbour_and_adds_only_to_what_they_chose() -> None:
+    """The log at serving holds their past: beside everybody else their row changes no order of what is new to them."""
+    log, chosen = people()
+    who = next(code for code in range(18) if 2 < np.count_nonzero(chosen[int(log.shoppers[code][1:])]) < 6)
+    now = np.array([NOW + 1], dtype=np.int64)
+    requests = Requests(log.windows(np.array([who], dtype=np.int32), now, 200), [Query()], now)
+    every = lists_of(range(N))
+    known, unknown = (
+        UserUser(neighbours=18).fit(ITEMS, one).score(requests, every) for one in (log, log.take(log.shopper != who))
+    )
+    new = np.setdiff1d(np.flatnonzero(known > 0), requests.windows.item)
+    ratio = known[new] / unknown[new]
+    np.testing.assert_allclose(ratio, ratio[0], rtol=1e-5)
+    assert ratio[0] < 1
+    assert len(new) > 3
+    own = np.unique(requests.windows.item)
+    assert np.all(known[own] > ratio[0] * unknown[own])
+
+
 def test_an_old_window_is_compared_as_it_was_when_new() -> None:
     """Cosine knows directions: what a window of one item says does not fade."""
     log, _ = people()

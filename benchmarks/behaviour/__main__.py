@@ -6,7 +6,7 @@ import sys
 
 from modalities.driver import run
 
-MODULES = ("sequence",)
+MODULES = ("sources", "sequence")
 
 if __name__ == "__main__":
     sys.exit(run("behaviour", MODULES, __doc__))

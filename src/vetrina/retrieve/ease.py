@@ -25,8 +25,9 @@ _CELLS_AT_ONCE = 4_000_000
 
 
 class EaseConfig(CollaborativeConfig):
-    """How much is learned, and how the window is weighed."""
+    """How much is learned, and how the window is weighed: what is older than in other sources still says something."""
 
+    half_life_days: float = Field(default=90.0, gt=0, description="An event of this age counts half.")
     regularisation: float = Field(
         default=200.0, ge=1, description="Ridge penalty λ: the larger, the less two rare items say of each other."
     )

@@ -79,7 +79,8 @@ class ItemItem(Collaborative):
             counts.data = (shoppers**-self.config.damping)[counts.indices]
         makers = {"cosine": CosineRecommender, "bm25": BM25Recommender, "tfidf": TFIDFRecommender}
         maker = makers.get(self.config.similarity, ItemItemRecommender)
-        model = maker(K=self.config.neighbours + 1, num_threads=1)
+        # Each of its threads compares items of its own: their number changes nothing.
+        model = maker(K=self.config.neighbours + 1)
         # An item that only a shopper of everything chose has a weight of 0, and is like nothing:
         # 0/0 there. implicit also warns of a matrix that it hands to itself.
         with np.errstate(divide="ignore", invalid="ignore"), warnings.catch_warnings():
