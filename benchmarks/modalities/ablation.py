@@ -32,7 +32,7 @@ from vetrina.evaluate.tables import K
 from vetrina.simulate import SimulationConfig, simulate
 from vetrina.vectors import Concat
 
-__all__ = ["tables"]
+__all__ = ["fashion_shop", "few", "tables"]
 
 ALL = "all modalities"
 #: Any day will do, so long as it is the same one.
@@ -73,11 +73,11 @@ def tables(data: Path, seeds: Sequence[int], quick: bool) -> Iterator[SeedTable]
 def _measure(task: tuple[Path, int, bool]) -> _Found:
     """One seed: NDCG of every variant and baseline by part."""
     scratch, seed, quick = task
-    config, encoded, log = _shop(scratch / f"seed-{seed}", seed, quick)
+    config, encoded, log = fashion_shop(scratch / f"seed-{seed}", seed, quick)
     cut = cut_of(log, config.build.test_days)
     most = 300 if quick else 600
-    warm = _few(hold_out(log, "time", config, cut=cut), most)
-    cold = _few(hold_out(log, "cold-items", config, cut=cut), most)
+    warm = few(hold_out(log, "time", config, cut=cut), most)
+    cold = few(hold_out(log, "cold-items", config, cut=cut), most)
     names = [name for name in encoded.items.vectors if name != "fused"]
     variants = {ALL: names}
     variants |= {f"without {name}": [other for other in names if other != name] for name in names}
@@ -108,7 +108,7 @@ def _measure(task: tuple[Path, int, bool]) -> _Found:
     return found
 
 
-def _shop(root: Path, seed: int, quick: bool) -> tuple[ShopConfig, Encoded, EventLog]:
+def fashion_shop(root: Path, seed: int, quick: bool) -> tuple[ShopConfig, Encoded, EventLog]:
     """A simulated shop, encoded."""
     dataset = load("fashion")
     people = SimulationConfig(seed=seed, n_shoppers=400 if quick else 800, days=40 if quick else 50)
@@ -140,7 +140,7 @@ def _with(encoded: Encoded, names: Sequence[str], config: ShopConfig) -> Encoded
     return replace(encoded, items=items, encoders=encoders, fuser=fuser)
 
 
-def _few(held: Holdout, most: int) -> Holdout:
+def few(held: Holdout, most: int) -> Holdout:
     """Requests that choose nothing left out, and of the others at most so many of each part, at even distances."""
     parts = {}
     for name, test in held.parts.items():

@@ -17,6 +17,7 @@ from vetrina.core import EventKind, ItemList, Items, Requests
 from vetrina.core.items import document_texts
 from vetrina.core.text import analyse, words
 from vetrina.engine.engine import Engine, Ranked
+from vetrina.rank import Asked
 from vetrina.retrieve.base import Retriever
 
 __all__ = ["Reason", "explain"]
@@ -24,7 +25,10 @@ __all__ = ["Reason", "explain"]
 Floats = npt.NDArray[np.float32]
 
 #: The groups, in the order in which they are told when their shares are equal.
-GROUPS = ("words", "looks", "people", "history", "taste", "price", "popularity", "shopper", "sources", "common")
+GROUPS = (
+    "words", "looks", "people", "history", "taste", "price", "popularity", "shopper", "sources", "given",
+    "behaviour", "margin", "common",
+)  # fmt: skip
 
 
 _TITLE = 80  # characters
@@ -36,7 +40,8 @@ class Reason(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     kind: str = Field(
-        description="words, looks, people, history, taste, price, popularity, shopper, sources or common."
+        description="words, looks, people, history, taste, price, popularity, shopper, sources, given, behaviour, "
+        "margin or common."
     )
     share: float = Field(description="What it adds to the score; below zero it takes away.")
     text: str = Field(description="The reason in words.")
@@ -59,7 +64,7 @@ def explain(engine: Engine, requests: Requests, ranked: Ranked) -> list[list[Rea
         One per row; the shares of a row sum to its score.
     """
     shares = engine.contributions(requests, ranked.lists, ranked.features)
-    groups = [*engine.reasons, "common"]
+    groups = engine.reasons
     told = [group for group in GROUPS if group in groups]
     table = np.stack(
         [shares[:, [at for at, group in enumerate(groups) if group == name]].sum(axis=1) for name in told], axis=1
@@ -91,6 +96,11 @@ class _Evidence:
         #: Sources that learn from people and are ranked by.
         self.people = [name for name, one in engine.sources.items() if one.learns == "log" and name in self.place]
         self.because = {name: _strongest(engine.sources[name], requests, ranked.lists) for name in self.people}
+
+        heeded: Callable[[Floats, Asked], npt.NDArray[np.int32]] | None = getattr(engine.ranker, "heeded", None)
+        asked = Asked(requests, ranked.lists, engine.items)
+        none = np.full(len(self.row), -1, dtype=np.int32)
+        self.heeded = heeded(ranked.features, asked) if heeded else none
 
     def value(self, row: int, name: str) -> float:
         at = self.place.get(name)
@@ -239,6 +249,27 @@ class _Evidence:
         said = "Found" if favours else "Found further down"
         ways = "one way" if len(found) == 1 else f"{len(found)} ways"
         return f"{said} in {ways}", {"sources": found}
+
+    def _given(self, row: int, favours: bool) -> tuple[str, dict[str, Any]]:
+        position = self.lists.columns.get("given_position")
+        if position is None:
+            return "Not from a list that was given", {}
+        return f"Number {position[row]} of the list that was given", {"position": int(position[row])}
+
+    def _behaviour(self, row: int, favours: bool) -> tuple[str, dict[str, Any]]:
+        past = int(self.heeded[row])
+        if past >= 0:
+            did = _DID[int(self._kind_of(row, past))]
+            said = "Goes with" if favours else "Goes less with"
+            evidence = {"item": self.engine.items.ids[past], "title": self.title(past), "you": did}
+            return f"{said} “{_cut(self.title(past))}” that you {did}", evidence
+        offsets, request = self.requests.windows.offsets, int(self.row[row])
+        if offsets[request] == offsets[request + 1]:
+            return ("Often" if favours else "Seldom") + " chosen by those of whom nothing is known", {}
+        return ("Suits" if favours else "Suits less") + " what you did lately", {}
+
+    def _margin(self, row: int, favours: bool) -> tuple[str, dict[str, Any]]:
+        return "The shop earns " + ("more" if favours else "less") + " by it than by most", {}
 
     def _common(self, row: int, favours: bool) -> tuple[str, dict[str, Any]]:
         return "What all results have in common", {}

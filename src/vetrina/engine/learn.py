@@ -77,10 +77,11 @@ def fit_ranker(engine: Engine, rows: TrainingRows, config: ShopConfig, progress:
 
 
 def unfitted_ranker(config: ShopConfig) -> Ranker:
-    """The ranker that the shop names, with its options, and the build's seed where it draws."""
+    """The ranker that the shop names, with its options; the build's seed and device where it has such options."""
     name = config.rank.ranker
-    drawn = {"seed": config.build.seed} if "seed" in component_class("ranker", name).config_type.model_fields else {}
-    return cast(Ranker, create("ranker", name, {**drawn, **config.rank.options}))
+    known = component_class("ranker", name).config_type.model_fields
+    of_build = {key: getattr(config.build, key) for key in ("seed", "device") if key in known}
+    return cast(Ranker, create("ranker", name, {**of_build, **config.rank.options}))
 
 
 def enough_to_learn(rows: TrainingRows) -> bool:

@@ -160,27 +160,46 @@ class DIN(NeuralRanker):
         return reader, tower_module(torch, width + 2 * config.dim + 1, cross, (config.hidden, config.hidden // 2), 3)
 
     def _export(self, reader: Any) -> bytes:
-        weights = {name: one.detach().numpy() for name, one in reader.named_parameters()}
-        dim, last = self.config.dim, np.array([2], dtype=np.int64)
-        graph = Graph({"candidate": ["rows", dim], "past": ["rows", "window", dim], "marks": ["rows", "window", MARKS]})
-        event = graph.add("Add", "past", graph.add("MatMul", "marks", weights["event.weight"].T))
-        candidate = graph.add("Unsqueeze", "candidate", np.array([1], dtype=np.int64))
-        product = graph.add("Mul", candidate, "past")
-        inner = graph.add("MatMul", candidate, weights["of_candidate.weight"].T)
-        inner = graph.add("Add", inner, weights["of_candidate.bias"])
-        inner = graph.add("Add", inner, graph.add("MatMul", event, weights["of_event.weight"].T))
-        inner = graph.add("Add", inner, graph.add("MatMul", product, weights["of_product.weight"].T))
-        bent = graph.add("PRelu", inner, weights["bend.weight"])
-        there = graph.add("Slice", "marks", np.array([0]), np.array([1]), last)
-        weight = graph.add("Mul", graph.add("MatMul", bent, weights["out.weight"].T), there)  # (rows, window, 1)
-        interest = graph.add("ReduceSum", graph.add("Mul", weight, event), np.array([1]), keepdims=0)
-        read = graph.add("Concat", interest, graph.add("ReduceSum", weight, np.array([1]), keepdims=0), axis=1)
-        shapes = {"read": ["rows", dim + 1], "attention": ["rows", "window"]}
-        return graph.written({"read": read, "attention": graph.add("Squeeze", weight, last)}, shapes)
+        w = {name: one.detach().numpy() for name, one in reader.named_parameters()}
+        dim, hidden = self.config.dim, self.config.attention
+        graph = Graph(
+            {
+                "candidates": ["batch", "candidates", dim],
+                "past": ["batch", "window", dim],
+                "marks": ["batch", "window", MARKS],
+            }
+        )
+        one, two, three = (np.array([axis], dtype=np.int64) for axis in (1, 2, 3))
+        event = graph.add("Add", "past", graph.add("MatMul", "marks", w["event.weight"].T))
+        of_event = graph.add("MatMul", w["of_event.weight"], graph.add("Transpose", event, perm=[0, 2, 1]))
+        of_candidate = graph.add(
+            "MatMul", w["of_candidate.weight"], graph.add("Transpose", "candidates", perm=[0, 2, 1])
+        )
+        of_candidate = graph.add("Add", of_candidate, w["of_candidate.bias"][:, None])
+        by_unit = graph.add("Mul", graph.add("Unsqueeze", "candidates", one), w["of_product.weight"][:, None])
+        by_unit = graph.add("Reshape", by_unit, np.array([0, -1, dim]))  # (batch, hidden × candidates, dim)
+        of_product = graph.add("MatMul", by_unit, graph.add("Transpose", "past", perm=[0, 2, 1]))
+        length = graph.add("Shape", "past", start=1, end=2)
+        shape = graph.add("Concat", np.array([0, hidden, -1]), length, axis=0)
+        inner = graph.add("Add", graph.add("Reshape", of_product, shape), graph.add("Unsqueeze", of_event, two))
+        inner = graph.add("Add", inner, graph.add("Unsqueeze", of_candidate, three))
+        bent = graph.add("PRelu", inner, w["bend.weight"][:, None, None])
+        judged = graph.add("ReduceSum", graph.add("Mul", bent, w["out.weight"][0][:, None, None]), one, keepdims=0)
+        there = graph.add("Slice", "marks", np.array([0]), np.array([1]), two)
+        weight = graph.add("Mul", judged, graph.add("Transpose", there, perm=[0, 2, 1]))
+        interest = graph.add("MatMul", weight, event)
+        read = graph.add("Concat", interest, graph.add("ReduceSum", weight, two, keepdims=1), axis=2)
+        shapes = {"read": ["batch", "candidates", dim + 1], "attention": ["batch", "candidates", "window"]}
+        return graph.written({"read": read, "attention": weight}, shapes)
 
     def _read(self, network: Any, vectors: Any, prepared: Any) -> Any:
-        request = prepared["request"]
-        return network(vectors[prepared["item"]], vectors[prepared["past"]][request], prepared["marks"][request])
+        item, request, place = prepared["item"], prepared["request"], prepared["place"]
+        shape = len(prepared["past"]), int(place.max()) + 1
+        # The candidates of each request side by side; what fills up the shorter lists is dropped again.
+        slots = np.zeros(shape, dtype=np.int64) if isinstance(item, np.ndarray) else item.new_zeros(shape)
+        slots[request, place] = item
+        found = network(vectors[slots], vectors[prepared["past"]], prepared["marks"])
+        return [one[request, place] for one in found]
 
     def _loss(self, torch: Any, outputs: Any, batch: dict[str, Any]) -> Any:
         log_odds = torch.from_numpy(self.fixed_).to(outputs.device)
@@ -273,14 +292,20 @@ def _attention(torch: Any, dim: int, hidden: int, window: int) -> Any:
                 self.of_product.weight[:2] = torch.tensor([[1.0], [-1.0]])
                 self.out.weight *= window**-0.5
 
-        def forward(self, candidate: Any, past: Any, marks: Any) -> Any:
-            """Of (n, dim), (n, window, dim) and (n, window, MARKS): what is read (n, dim + 1), weights (n, window)."""
+        def forward(self, candidates: Any, past: Any, marks: Any) -> Any:
+            """Of (batch, candidates, dim), (batch, window, dim) and (batch, window, MARKS).
+
+            What is read, (batch, candidates, dim + 1), and weights, (batch, candidates, window). All requests are
+            judged at once, so that one product of matrices takes the place of one for each candidate.
+            """
             event = past + self.event(marks)
-            product = candidate.unsqueeze(1) * past
-            inner = self.of_candidate(candidate).unsqueeze(1) + self.of_event(event) + self.of_product(product)
-            bent = torch.relu(inner) - self.bend.weight * torch.relu(-inner)  # PReLU, a slope for each unit
-            weight = self.out(bent).squeeze(2) * marks[:, :, 0]
-            interest = (weight.unsqueeze(2) * event).sum(dim=1)
-            return torch.cat([interest, weight.sum(dim=1, keepdim=True)], dim=1), weight
+            by_unit = candidates.unsqueeze(1) * self.of_product.weight.unsqueeze(1)  # (batch, hidden, candidates, dim)
+            of_product = by_unit.flatten(1, 2) @ past.transpose(1, 2)
+            inner = of_product.unflatten(1, (hidden, candidates.shape[1]))  # (batch, hidden, candidates, window)
+            inner = inner + self.of_event(event).transpose(1, 2).unsqueeze(2)
+            inner = inner + self.of_candidate(candidates).transpose(1, 2).unsqueeze(3)
+            judged = (self.out.weight @ self.bend(inner).flatten(2)).view(len(past), candidates.shape[1], -1)
+            weight = judged * marks[:, :, 0].unsqueeze(1)
+            return torch.cat([weight @ event, weight.sum(dim=2, keepdim=True)], dim=2), weight
 
     return Attention()

@@ -59,6 +59,11 @@ class NeuralConfig(Config):
     learning_rate: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=1e-3, ge=0)
     dropout: float = Field(default=0.1, ge=0, lt=1, description="Share of hidden units left out while learning.")
+    device: str = Field(
+        default="cpu",
+        pattern=r"^(cpu|cuda(:\d+)?)$",
+        description="Where it learns: cpu, or cuda for a GPU; the build's device unless said. The CPU serves.",
+    )
     seed: int = Field(default=0, ge=0)
 
 
@@ -80,7 +85,8 @@ class Prepared:
         The window, newest last, as rows of ``content``.
     marks : float32 of shape (batch, window, MARKS)
         Zero where the window has no event.
-    request : int64 of shape (n_rows,)
+    request, place : int64 of shape (n_rows,)
+        Which request a row belongs to, and where it stands in its list.
     """
 
     rows: Floats
@@ -90,6 +96,7 @@ class Prepared:
     past: Ints
     marks: Floats
     request: Ints
+    place: Ints
 
 
 def recent(requests: Requests, size: int) -> tuple[Ints, Floats]:
@@ -127,8 +134,6 @@ class NeuralRanker(Ranker):
     """
 
     config_type = NeuralConfig
-    #: Where it is learned: "cpu", or "cuda" for a GPU. It is served by the CPU.
-    device: str = "cpu"
     space: ClassVar[Space] = {
         "dim": Whole(8, 64, log=True),
         "window": Whole(10, 100, log=True),
@@ -192,19 +197,20 @@ class NeuralRanker(Ranker):
         """
         if not 0 < np.count_nonzero(rows.gain > 0) < len(rows.gain):
             raise DataError("The rows hold no choice of some before others: nothing to learn from.")
-        torch = import_torch(f"The ranker {self.name}", self.device)
+        config: NeuralConfig = self.config
+        torch = import_torch(f"The ranker {self.name}", config.device)
         self.names_ = list(rows.names)
         self._standardise(rows.features)
         self._look_at(rows.asked.items if rows.asked is not None else None)
         targets = self._begin(rows)
         prepared = self._prepare(rows.features, rows.asked, rows.sizes)
-        with torch.random.fork_rng():
-            torch.manual_seed(self.config.seed)
-            reader, tower = self._modules(torch, prepared.rows.shape[1] + self.config.dim)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            reader, tower = self._modules(torch, prepared.rows.shape[1] + config.dim)
             project = torch.nn.Parameter(torch.from_numpy(self.project_.copy()))
             parts = torch.nn.ParameterDict({"project": project}), reader, tower
             for part in parts:
-                part.to(self.device)
+                part.to(config.device)
             self.curves_ = self._learn(torch, parts, prepared, rows, targets)
         self.project_ = project.detach().cpu().numpy()
         weights = {name: one.detach().cpu().numpy() for name, one in tower.named_parameters()}
@@ -265,7 +271,7 @@ class NeuralRanker(Ranker):
             for part in parts:
                 part.train()
             losses = []
-            for batch in _batches(tensors, rng.permutation(earlier), rows.sizes, config.batch, torch, self.device):
+            for batch in _batches(tensors, rng.permutation(earlier), rows.sizes, config.batch, torch, config.device):
                 loss = self._loss(torch, self._outputs(torch, parts, batch), batch)
                 optimizer.zero_grad()
                 loss.backward()
@@ -276,7 +282,7 @@ class NeuralRanker(Ranker):
             with torch.no_grad():
                 told = [
                     (float(self._loss(torch, self._outputs(torch, parts, batch), batch)), batch["n"])
-                    for batch in _batches(tensors, latest, rows.sizes, config.batch, torch, self.device)
+                    for batch in _batches(tensors, latest, rows.sizes, config.batch, torch, config.device)
                 ]
             held = float(np.average([loss for loss, _ in told], weights=[n for _, n in told]))
             curves["loss by epoch"].append((epoch, float(np.mean(losses))))
@@ -366,14 +372,16 @@ class NeuralRanker(Ranker):
             request = np.zeros(len(rows), dtype=np.int64) if sizes is None else np.repeat(np.arange(batch), sizes)
             none = np.zeros((1, len(self.centre_)), dtype=np.float32)
             past, marks = np.zeros((batch, 1), dtype=np.int64), np.zeros((batch, 1, MARKS), dtype=np.float32)
-            return Prepared(rows, np.array([-1]), none, np.zeros(len(rows), dtype=np.int64), past, marks, request)
+            item = np.zeros(len(rows), dtype=np.int64)
+            return Prepared(rows, np.array([-1]), none, item, past, marks, request, _places(request))
         longest = int(np.diff(asked.requests.windows.offsets).max(initial=1))
         past, marks = recent(asked.requests, min(longest, self.config.window))
         ids = np.unique(np.concatenate([asked.lists.item.astype(np.int64), past[past >= 0]]))
         content = np.concatenate([self._content(asked.items, ids), np.zeros((1, len(self.centre_)), np.float32)])
         there = np.where(past >= 0, np.searchsorted(ids, past), len(ids))
         item = np.searchsorted(ids, asked.lists.item)
-        return Prepared(rows, np.append(ids, -1), content, item, there, marks, asked.lists.row.astype(np.int64))
+        request = asked.lists.row.astype(np.int64)
+        return Prepared(rows, np.append(ids, -1), content, item, there, marks, request, _places(request))
 
     def _content(self, items: Items, ids: npt.NDArray[np.integer]) -> Floats:
         """Vectors of items in all modalities side by side, less their mean; zero where an item lacks one."""
@@ -410,6 +418,11 @@ class NeuralRanker(Ranker):
         return ranker
 
 
+def _places(request: Ints) -> Ints:
+    """Where each row stands in the list of its request; rows of a request are together."""
+    return np.arange(len(request)) - np.searchsorted(request, request)
+
+
 def _batches(
     tensors: dict[str, Any], requests: npt.NDArray[np.integer], sizes: Ints, size: int, torch: Any, device: str
 ) -> Iterator[dict[str, Any]]:
@@ -427,6 +440,8 @@ def _batches(
         batch = {
             name: one[chosen[name in by_request]] for name, one in tensors.items() if name not in ("content", "ids")
         }
+        longest = max(int(batch["marks"][:, :, 0].sum(dim=1).max()), 1)
+        batch["past"], batch["marks"] = batch["past"][:, -longest:], batch["marks"][:, -longest:]
         spoken, place = torch.unique(torch.cat([batch["item"], batch["past"].flatten()]), return_inverse=True)
         batch["content"] = tensors["content"][spoken]
         batch["item"], batch["past"] = place[: len(rows)], place[len(rows) :].view(batch["past"].shape)
