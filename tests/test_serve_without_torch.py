@@ -41,6 +41,34 @@ for name in ("torch", "onnx", "onnxscript", "transformers", "sentence_transforme
         print(name)
 """
 
+# The same of a shop whose sources read the window in order.
+RECOMMENDING = """
+import sys
+
+from fastapi.testclient import TestClient
+
+from vetrina import Shop
+from vetrina.serve import create_app
+
+shop = Shop.open(sys.argv[1])
+assert {"sasrec", "gru"} <= set(shop.engine.sources)
+assert shop.recommend(shopper="A").results
+with TestClient(create_app(shop), base_url="http://127.0.0.1") as client:
+    assert client.post("/v1/recommend", json={"shopper": "A"}).json()["results"]
+assert "onnxruntime" in sys.modules
+for name in ("torch", "onnx", "onnxscript"):
+    if name in sys.modules:
+        print(name)
+"""
+
+
+def asked_elsewhere(script: str, *arguments: str) -> None:
+    """Run ``script`` in a process of its own, which must print nothing."""
+    command = [sys.executable, "-c", script, *arguments]
+    done = subprocess.run(command, env=ONE_THREAD, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+
 
 @pytest.mark.slow
 def test_torch_is_not_imported_once_the_networks_are_trained(tmp_path: Path) -> None:
@@ -61,7 +89,51 @@ def test_torch_is_not_imported_once_the_networks_are_trained(tmp_path: Path) -> 
     assert "torch" in sys.modules  # it did train them
     edit_products(shop, {"p00": {"name": "Gilded lantern"}})
     for what in ("ask", "build"):
-        command = [sys.executable, "-c", ASKING, str(shop.root), what]
-        done = subprocess.run(command, env=ONE_THREAD, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout == ""
+        asked_elsewhere(ASKING, str(shop.root), what)
+
+
+@pytest.mark.slow
+def test_sequence_models_are_served_without_torch(tmp_path: Path) -> None:
+    shop = make_shop(tmp_path, photos=False)
+    sections = "".join(
+        f"[retrieve.{name}]\nk = 20\n[retrieve.{name}.options]\ndim = 8\nlength = 5\nepochs = 2\n\n"
+        for name in ("sasrec", "gru")
+    )
+    shop = set_options(shop.root, {"[retrieve.popular]\n": f"{sections}[retrieve.popular]\n"})
+    shop.build()
+    asked_elsewhere(RECOMMENDING, str(shop.root))
+
+
+# The same of a shop whose ranker reads the window.
+RANKING = """
+import sys
+
+import numpy as np
+
+from vetrina import Shop
+
+shop = Shop.open(sys.argv[1])
+assert shop.engine.ranker.name == sys.argv[2]
+told = shop.recommend(shopper="A", explain=True).results
+assert told
+for one in told:
+    assert {"behaviour", "common"} <= {reason.kind for reason in one.reasons}, one
+    assert np.isclose(sum(reason.share for reason in one.reasons), one.score, atol=1e-3), one
+    print(one.item, round(one.score, 3), file=sys.stderr)
+assert shop.search("black shoes").results
+assert shop.recommend(shopper="nobody yet").results
+assert "onnxruntime" in sys.modules
+for name in ("torch", "onnx", "onnxscript"):
+    if name in sys.modules:
+        print(name)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ranker", ["din", "lstm"])
+def test_a_ranker_that_reads_the_window_is_one_word(tmp_path: Path, ranker: str) -> None:
+    shop = make_shop(tmp_path, photos=False)
+    changes = {'ranker = "lambdamart"': f'ranker = "{ranker}"', "# trees = 200": "epochs = 2", "# seed = 0\n# threads": "# threads"}
+    shop = set_options(shop.root, changes)
+    shop.build()
+    asked_elsewhere(RANKING, str(shop.root), ranker)

@@ -68,7 +68,7 @@ def tables(data: Path, seeds: Sequence[int], quick: bool) -> Iterator[Table]:
     items = Items(dataset.items)
     assert dataset.events is not None, "the set has events"
     task = leave_last_out(items, EventLog.from_table(dataset.events, items), seeds[0])
-    budget = Budget(1, 1.0, 300.0) if quick else Budget(8, 400.0, 3600.0)
+    budget = Budget(1, 1.0, 600.0) if quick else Budget(6, 200.0, 3600.0)
     at_once = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     folder = Path("build/peers").resolve()
     files = [_LIBRARIES / f"{name}.py" for name in ("sources", "recbole")]

@@ -6,7 +6,9 @@
 Its sequential models learn one place at a time: of every prefix of a sequence the next item, each prefix read anew.
 """
 
+import json
 import logging
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -23,7 +25,7 @@ DISTRIBUTIONS = ["recbole", "torch", "numpy"]
 
 _SHARED = {
     "learning_rate": {"low": 0.0005, "high": 0.005, "log": True, "default": 0.002},
-    "epochs": {"low": 2, "high": 12, "log": True, "default": 4},
+    "epochs": {"low": 2, "high": 12, "log": True, "default": 3},
     "MAX_ITEM_LIST_LENGTH": [20, 50],
 }
 RECOMMENDERS = {
@@ -45,7 +47,7 @@ def _config(name, folder, options):
         "loss_type": "CE",
         "eval_args": {"split": {"RS": [1.0, 0.0, 0.0]}, "group_by": "none", "order": "TO", "mode": "full"},
     }
-    if "hidden_dropout_prob" in options:
+    if name == "SASRec":
         fixed["attn_dropout_prob"] = options["hidden_dropout_prob"]
     return Config(model=name, dataset="peers", config_dict={**fixed, **options})
 
@@ -95,9 +97,9 @@ def rank(fitted, requests, k):
     return requests.best(scores, k)
 
 
-def seconds_per_epoch(train_file, options):
+def seconds_per_epoch(events_file, options):
     """Of SASRec on the events of a file, epoch by epoch; the first is a warm-up."""
-    events = np.load(train_file, allow_pickle=False)
+    events = np.load(events_file, allow_pickle=False)
     trainer, _, loader, _ = prepared("SASRec", events["user"].tolist(), events["item"].tolist(), 0, options)
     seconds = []
     for epoch in range(options["epochs"]):
@@ -105,3 +107,8 @@ def seconds_per_epoch(train_file, options):
         trainer._train_epoch(loader, epoch, show_progress=False)
         seconds.append(time.perf_counter() - began)
     return seconds
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    print(json.dumps(seconds_per_epoch(sys.argv[1], json.loads(sys.argv[2]))))

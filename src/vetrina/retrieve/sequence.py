@@ -59,7 +59,7 @@ class SequenceConfig(Config):
     negatives: int = Field(
         default=4096, ge=1, description="Items drawn for each step that are not chosen; all, where there are no more."
     )
-    epochs: int = Field(default=20, ge=0, description="How often all events are learned from, at most.")
+    epochs: int = Field(default=15, ge=0, description="How often all events are learned from, at most.")
     batch: int = Field(default=64, ge=1, description="Pieces of windows in each step.")
     learning_rate: float = Field(default=2e-3, gt=0)
     search_sessions: bool = Field(
