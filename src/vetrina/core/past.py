@@ -12,7 +12,7 @@ import numpy as np
 
 from vetrina.core.log import EventLog
 
-__all__ = ["differs", "equal_pasts", "later_exchanged", "without_later"]
+__all__ = ["differs", "equal_pasts", "later_exchanged", "later_scrambled", "without_later"]
 
 
 def without_later(log: EventLog, cut: int) -> EventLog:
@@ -29,6 +29,17 @@ def later_exchanged(log: EventLog, cut: int, seed: int = 0) -> EventLog:
     later = np.flatnonzero((log.time >= cut) & (item >= 0))
     item[later] = np.random.default_rng(seed).permutation(item[later])
     return replace(log, item=item)
+
+
+def later_scrambled(log: EventLog, cut: int, seed: int = 0) -> EventLog:
+    """The same events before ``cut``; of those from then on some, drawn at random, in another order."""
+    rng = np.random.default_rng(seed)
+    later = np.flatnonzero(log.time >= cut)
+    kept = np.sort(rng.choice(later, int(rng.integers(len(later) + 1)), replace=False))
+    earlier = np.arange(len(log) - len(later))
+    # What happened at one of these moments now happened at another.
+    scrambled = log.take(np.concatenate([earlier, rng.permutation(kept)]))
+    return replace(scrambled, time=log.time[np.concatenate([earlier, kept])])
 
 
 def equal_pasts(learns: str, log: EventLog, cut: int) -> tuple[EventLog, dict[str, EventLog]]:
