@@ -153,14 +153,15 @@ class _Evidence:
 
     def _people(self, row: int, favours: bool) -> tuple[str, dict[str, Any]]:
         sign = 1 if favours else -1
-        loudest = sorted(self.people, key=lambda name: -sign * self._share_of(row, name))
-        named = [past for name in loudest if (past := int(self.because[name][row])) >= 0]
         said = "People who" if favours else "Few of those who"
-        if named:
-            evidence = {"item": self.engine.items.ids[named[0]], "title": self.title(named[0])}
-            return f"{said} chose “{_cut(self.title(named[0]))}” chose this too", evidence
-        if any(self.value(row, name) > 0 for name in self.people):
-            return f"{said} choose as you do chose this too", {}
+        for name in sorted(self.people, key=lambda name: -sign * self._share_of(row, name)):
+            past = int(self.because[name][row])
+            if past >= 0:
+                evidence = {"item": self.engine.items.ids[past], "title": self.title(past)}
+                return f"{said} chose “{_cut(self.title(past))}” chose this too", evidence
+            if self.value(row, name) > 0:
+                asked = self.engine.sources[name].answers_query
+                return f"{said} {'asked for the same chose this' if asked else 'choose as you do chose this too'}", {}
         return "No one with your choices has chosen it yet", {}
 
     def _share_of(self, row: int, source: str) -> float:

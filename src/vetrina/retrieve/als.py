@@ -66,7 +66,6 @@ class Als(Factorisation):
     def fit(self, items: Items, log: EventLog) -> Self:
         from implicit.cpu.als import AlternatingLeastSquares
 
-        self.items_ = items
         chosen = self._chosen(log, len(items))
         chosen.data = 1 + self.config.alpha * chosen.data
         self.factors_ = np.zeros((len(items), self.config.factors), dtype=np.float32)
@@ -84,7 +83,7 @@ class Als(Factorisation):
             self.factors_ = np.asarray(model.item_factors, dtype=np.float32)
         factors = self.factors_.astype(np.float64)
         self.gram_ = factors.T @ factors + self.config.regularisation * np.eye(self.config.factors)
-        return self
+        return self.bind(items)
 
     def _asking(self, requests: Requests) -> Floats:
         return least_squares(self.factors_, self.gram_, self._extra(requests)).astype(np.float32)

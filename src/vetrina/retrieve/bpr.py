@@ -69,7 +69,6 @@ class Bpr(Factorisation):
     def fit(self, items: Items, log: EventLog) -> Self:
         from implicit.cpu.bpr import BayesianPersonalizedRanking
 
-        self.items_ = items
         chosen = self._chosen(log, len(items))
         # The last factor is the item's own, and that of every shopper for it is 1.
         self.factors_ = np.zeros((len(items), self.config.factors + 1), dtype=np.float32)
@@ -89,7 +88,7 @@ class Bpr(Factorisation):
             times = np.bincount(chosen.indices, minlength=len(items))
             self.usual_ = (times @ model.item_factors.astype(np.float64) / times.sum()).astype(np.float32)
             self.factors_[times > 0] = model.item_factors[times > 0] - self.usual_
-        return self
+        return self.bind(items)
 
     def _asking(self, requests: Requests) -> Floats:
         window = self._window(requests)
@@ -101,7 +100,7 @@ class Bpr(Factorisation):
     def _window(self, requests: Requests) -> sparse.csr_array:
         """What each known item of the windows weighs in their means."""
         window = self._profiles(requests, len(self.factors_))
-        window.data *= np.any(self.factors_ != 0, axis=1)[window.indices]
+        window.data *= self._chosen_ever[window.indices]
         window.eliminate_zeros()
         whole = np.asarray(window.sum(axis=1), dtype=np.float32)
         window.data /= np.repeat(whole, np.diff(window.indptr))

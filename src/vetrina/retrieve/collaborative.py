@@ -33,7 +33,7 @@ class Collaborative(Retriever):
     """Base of the sources that learn from who chose what, and ask with the window.
 
     Subclasses learn in ``fit`` from :meth:`_chosen`, answer in :meth:`_scores`, and take a score apart in
-    :meth:`_parts`.
+    :meth:`_parts` where they can.
     """
 
     learns = "log"
@@ -89,5 +89,8 @@ class Collaborative(Retriever):
         return best
 
     def _parts(self, request: Requests, items: npt.NDArray[np.int32]) -> Parts:
-        """(The items of one window, what each adds to the score of each of ``items``: one row for each)."""
-        raise NotImplementedError
+        """(The items of one window, what each adds to the score of each of ``items``: one row for each).
+
+        None, for a source that cannot say.
+        """
+        return np.empty(0, dtype=np.int32), np.empty((0, len(items)))

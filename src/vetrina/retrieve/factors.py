@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from vetrina.core import ItemList, Requests
+from vetrina.core import ItemList, Items, Requests
 from vetrina.core.similarity import dot_of_pairs
 from vetrina.retrieve.base import Allowed, Found, top_k
 from vetrina.retrieve.collaborative import Collaborative
@@ -21,7 +23,7 @@ _CELLS_AT_ONCE = 4_000_000
 
 
 class Factorisation(Collaborative):
-    """Base: subclasses learn ``factors_`` in ``fit``, and say in :meth:`_asking` what a window comes to.
+    """Base: subclasses learn ``factors_`` in ``fit``, bind the items, and say in :meth:`_asking` what a window is.
 
     Items that nobody chose have factors of zero: they are never candidates, and say nothing.
     """
@@ -37,19 +39,34 @@ class Factorisation(Collaborative):
         """Scores, 0 or more for what may be proposed, of products of factors."""
         return products
 
+    def bind(self, items: Items) -> Self:
+        #: Items that somebody chose.
+        self._chosen_ever = np.any(self.factors_ != 0, axis=1)
+        return super().bind(items)
+
     def retrieve(self, requests: Requests, k: int, allowed: Allowed) -> Found:
         self.require_fitted("factors_")
-        asking = self._asking(requests)
-        known = np.any(asking != 0, axis=1)[:, None] & np.any(self.factors_ != 0, axis=1)
-        scores = np.where(known, self._liking(asking @ self.factors_.T), np.float32(0))
-        return top_k(scores, k, allowed)
+        asking = self._asked(requests)
+        known = np.any(asking != 0, axis=1)
+        ids = np.full((len(requests), k), -1, dtype=np.int32)
+        best = np.full((len(requests), k), -np.inf, dtype=np.float32)
+        at_once = max(1, _CELLS_AT_ONCE // max(len(self.factors_), 1))
+        for start in range(0, len(requests), at_once):
+            part = slice(start, start + at_once)
+            liking = self._liking(asking[part] @ self.factors_.T)
+            scores = np.where(known[part, None] & self._chosen_ever, liking, np.float32(0))
+            ids[part], best[part] = top_k(scores, k, None if allowed is None else allowed[part])
+        return ids, best
 
     def score(self, requests: Requests, lists: ItemList) -> Floats:
         self.require_fitted("factors_")
-        asking = self._asking(requests)
-        known = np.any(asking != 0, axis=1)[lists.row] & np.any(self.factors_ != 0, axis=1)[lists.item]
+        asking = self._asked(requests)
+        known = np.any(asking != 0, axis=1)[lists.row] & self._chosen_ever[lists.item]
         products = dot_of_pairs(asking, self.factors_, lists.row, lists.item)
         return np.where(known, self._liking(products), np.float32(0))
+
+    def _asked(self, requests: Requests) -> Floats:
+        return requests.once(self, lambda: self._asking(requests))
 
 
 def least_squares(factors: Floats, gram: Doubles, extra: sparse.csr_array) -> Doubles:
