@@ -13,10 +13,10 @@ __all__ = ["READS", "FeatureFamily", "Read", "by_group_max", "distinct_of_rows",
 
 Floats = npt.NDArray[np.float32]
 
-#: What a family may read: the window's events and how old they are; the query; the catalogue; statistics of the
-#: log, at the time of the request; the date and hour themselves; sources' scores; the caller's own order.
-Read = Literal["window", "query", "items", "counts", "now", "sources", "given"]
-READS: tuple[Read, ...] = ("window", "query", "items", "counts", "now", "sources", "given")
+#: What a family may read: the window's events and how old they are; the query; the catalogue; counts of the log, at
+#: the time of the request; what else was learned of the log; the date and hour; sources' scores; the caller's order.
+Read = Literal["window", "query", "items", "counts", "log", "now", "sources", "given"]
+READS: tuple[Read, ...] = ("window", "query", "items", "counts", "log", "now", "sources", "given")
 
 
 class FeatureFamily(Component):
