@@ -94,7 +94,8 @@ class _Evidence:
         self.terms = [_terms(query.text) for query in requests.queries]
         self.nearest = _nearest(engine, requests, ranked.lists)
         #: Sources that learn from people and are ranked by.
-        self.people = [name for name, one in engine.sources.items() if one.learns == "log" and name in self.place]
+        learned = [name for name, one in engine.sources.items() if one.learns == "log" and not one.answers_query]
+        self.people = [name for name in learned if name in self.place]
         self.because = {name: _strongest(engine.sources[name], requests, ranked.lists) for name in self.people}
 
         heeded: Callable[[Floats, Asked], npt.NDArray[np.int32]] | None = getattr(engine.ranker, "heeded", None)

@@ -28,7 +28,7 @@ def fit_stages(
     items, encoders, fuser = fuse_log(items, log, config, encoders, fuser)
     names = [name for name in config.retrieve if _usable(name, items)]
     sources = {name: cast(Retriever, create("retriever", name, config.retrieve[name].options)) for name in names}
-    learned = [name for name, source in sources.items() if source.learns == "log"]
+    learned = [name for name, source in sources.items() if source.learns == "log" and not source.answers_query]
     families = [_family(name, learned) for name in config.rank.features]
     engine = Engine(
         items=items,

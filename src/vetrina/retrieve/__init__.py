@@ -11,6 +11,7 @@ from vetrina.retrieve.item_item import ItemItem
 from vetrina.retrieve.lexical import Lexical
 from vetrina.retrieve.merge import merge, reciprocal_rank
 from vetrina.retrieve.popular import Popular
+from vetrina.retrieve.query_item import QueryItem
 from vetrina.retrieve.sasrec import SasRec
 from vetrina.retrieve.user_user import UserUser
 from vetrina.retrieve.vector import PhotoVector, TextVector, Vector
@@ -26,6 +27,7 @@ __all__ = [
     "Lexical",
     "PhotoVector",
     "Popular",
+    "QueryItem",
     "Retriever",
     "SasRec",
     "TextVector",

@@ -9,6 +9,7 @@ from vetrina.rank.features.looks import Looks
 from vetrina.rank.features.people import People
 from vetrina.rank.features.popularity import Popularity
 from vetrina.rank.features.price import Price
+from vetrina.rank.features.queries import Queries
 from vetrina.rank.features.rates import Rates
 from vetrina.rank.features.session import Session
 from vetrina.rank.features.shopper import Shopper
@@ -28,6 +29,7 @@ __all__ = [
     "People",
     "Popularity",
     "Price",
+    "Queries",
     "Rates",
     "Read",
     "Session",

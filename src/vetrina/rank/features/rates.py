@@ -12,7 +12,7 @@ from pydantic import Field
 
 from vetrina.core import DAY, Config, EventKind, EventLog, ItemList, Items, Requests, register
 from vetrina.core.counts import CumulativeCounts
-from vetrina.core.text import analyse
+from vetrina.core.queries import lists_of, normal_query, queries_of
 from vetrina.rank.features.base import FeatureFamily
 from vetrina.rank.features.smoothing import SmoothedRates
 
@@ -83,7 +83,7 @@ class Rates(FeatureFamily):
 
     def fit(self, items: Items, log: EventLog) -> Self:
         category, least = items.codes("category")[0].astype(np.int64), self.config.seen
-        words, query = _queries(log)
+        words, query = queries_of(log)
         n_items = max(len(items), 1)
         kept = np.zeros(len(words), dtype=bool)
         self.rates_ = {}
@@ -122,15 +122,17 @@ class Rates(FeatureFamily):
         item, moment = places % n_items, places // n_items
         now, query = days[moment // max(len(asked), 1)] * DAY, asked[moment % max(len(asked), 1)]
         category = self.items_.codes("category")[0].astype(np.int64)
-        worded = query != _NO_WORDS
+        worded, asked_before = query != _NO_WORDS, np.flatnonzero(query >= 0)
         columns: list[npt.NDArray[np.floating]] = []
         for rate in _RATES:
             above: npt.NDArray[np.float64] = self.rates_[f"{rate}_item"].overall(now)
             smoothed = {}
             for level in _LEVELS:
                 rates = self.rates_[f"{rate}_{level}"]
-                least = self.config.seen if level == "query" else 1
-                above = rates.rate(_key(level, item, category, query, n_items), now, above, least)
+                some, least = (asked_before, self.config.seen) if level == "query" else (slice(None), 1)
+                key = _key(level, item[some], category, query[some], n_items)
+                above = above.copy()
+                above[some] = rates.rate(key, now[some], above[some], least)
                 smoothed[level] = above
             columns += [smoothed["item"], smoothed["category"], np.log(smoothed["item"] / smoothed["category"])]
             columns.append(np.where(worded, smoothed["query"], np.nan))
@@ -152,7 +154,7 @@ class Rates(FeatureFamily):
         """The code of each request's words."""
         codes = {}
         for text in {query.text for query in requests.queries}:
-            words = _normal(text)
+            words = normal_query(text)
             codes[text] = self.queries_.get(words, _NEVER_ASKED) if words else _NO_WORDS
         return np.array([codes[query.text] for query in requests.queries], dtype=np.int64)
 
@@ -186,11 +188,6 @@ class Rates(FeatureFamily):
         return family
 
 
-def _normal(text: str) -> str:
-    """A query as it is counted: its index terms, each once, in order of the alphabet."""
-    return " ".join(sorted(set(analyse(text))))
-
-
 def _key(level: str, item: Ints, category: npt.NDArray[np.int64], query: Ints, n_items: int) -> Ints:
     """What is counted at a level, as one number; below 0 for nothing."""
     if level == "category":
@@ -205,35 +202,12 @@ def _met_enough(key: Ints, time: Ints, least: int) -> CumulativeCounts:
     return CumulativeCounts.count(key[kept], time[kept])
 
 
-def _lists(log: EventLog) -> Ints:
-    """Which list each event belongs to, by request and shopper: int64 of shape (n_events,), -1 for none."""
-    pair = log.request.astype(np.int64) * (len(log.shoppers) + 1) + log.shopper + 1
-    return np.where(log.request >= 0, pair, -1)
-
-
 def _once(log: EventLog, *kinds: EventKind) -> npt.NDArray[np.intp]:
     """Rows of these kinds that name an item: of what one list has on an item, the first."""
     rows = np.flatnonzero(np.isin(log.kind, [int(kind) for kind in kinds]) & (log.item >= 0))
-    list_ = _lists(log)[rows]
+    list_ = lists_of(log)[rows]
     inside = np.flatnonzero(list_ >= 0)
     _, code = np.unique(list_[inside], return_inverse=True)
     # Rows are in order of time, so what is found first came first.
     _, first = np.unique(code * (int(log.item.max(initial=0)) + 1) + log.item[rows[inside]], return_index=True)
     return np.sort(np.concatenate([rows[list_ < 0], rows[inside[first]]]))
-
-
-def _queries(log: EventLog) -> tuple[list[str], Ints]:
-    """(Normal form of every code, code of each event): an event without words has those that its list began with."""
-    codes: dict[str, int] = {}
-    normal = [codes.setdefault(words, len(codes)) if (words := _normal(text)) else -1 for text in log.queries]
-    spoken = np.array([*normal, -1], dtype=np.int64)[log.query]
-    list_ = _lists(log)
-    worded = np.flatnonzero((spoken >= 0) & (list_ >= 0))
-    lists, first = np.unique(list_[worded], return_index=True)
-    place = np.minimum(np.searchsorted(lists, list_), max(len(lists) - 1, 0))
-    if len(lists):
-        begun = worded[first][place]
-        # What the list is asked later says nothing of what it showed before.
-        known = (lists[place] == list_) & (begun <= np.arange(len(log))) & (spoken < 0)
-        spoken = np.where(known, spoken[begun], spoken)
-    return list(codes), spoken
