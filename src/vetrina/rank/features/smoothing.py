@@ -81,7 +81,11 @@ class SmoothedRates:
 
     def rate(self, key: Ints, now: Ints, towards: Doubles, least: int = 1) -> Doubles:
         """The smoothed rate of each key until the day of ``now``: float64, the shape of ``key``."""
-        n, k = self.tried.until(key, now).astype(np.float64), self.came.until(key, now).astype(np.float64)
+        # Both change at the same places, so one search finds both.
+        place, known = self.tried.latest(key, now)
+        n, k = np.zeros(key.shape), np.zeros(key.shape)
+        if len(self.tried.places):
+            n, k = (np.where(known, counts.totals[place], 0).astype(np.float64) for counts in (self.tried, self.came))
         n = np.where(n >= least, n, 0)
         worth = self.strength[self._day(now)]
         rate: Doubles = (np.minimum(k, n) + worth * towards) / (n + worth)

@@ -78,27 +78,32 @@ class Time(FeatureFamily):
         for name, phase in _phases(requests.now).items():
             turn = 2 * np.pi * phase / _CYCLES[name]
             columns += [np.sin(turn)[row], np.cos(turn)[row]]
-        # An item is looked up once for each hour, and a category too.
-        n_items = max(len(self.items_), 1)
         hours, hour = np.unique(requests.now // 3600, return_inverse=True)
-        places, back = np.unique(hour[row] * n_items + lists.item, return_inverse=True)
-        item, now = places % n_items, hours[places // n_items] * 3600
-        category = self.items_.codes("category")[0].astype(np.int64)[item]
-        for of, key in (("item", item), ("category", category)):
-            columns += [self._leaning(of, name, key, now)[back] for name in _CYCLES]
+        now = hours * 3600
+        phases = _phases(now)
+        share = {name: self._usual(name, phase, now) for name, phase in phases.items()}
+        # An item is looked up once for each hour, and a category too.
+        category = self.items_.codes("category")[0].astype(np.int64)
+        for of, code in (("item", lists.item.astype(np.int64)), ("category", category[lists.item])):
+            width = int(code.max(initial=0)) + 2
+            places, back = np.unique(hour[row] * width + code + 1, return_inverse=True)
+            moment, key = places // width, places % width - 1
+            whole = self.counts_[of].until(key, now[moment])
+            for name, phase in phases.items():
+                usual, n = share[name][moment], _CYCLES[name]
+                times = self.counts_[f"{of}_{name}"].until(np.where(key < 0, -1, key * n + phase[moment]), now[moment])
+                s = self.config.smoothing
+                leaning = np.log((times + s * usual) / ((whole + s) * usual))
+                columns.append(np.where(key >= 0, leaning, np.nan)[back])
         return np.stack(columns, axis=1).astype(np.float32)
 
-    def _leaning(self, of: str, name: str, key: Ints, now: Ints) -> npt.NDArray[np.floating]:
-        n, phase = _CYCLES[name], _phases(now)[name]
-        every, own = self.counts_[f"every_{name}"], self.counts_[f"{of}_{name}"]
-        # What all choices came to in each of the hours, by moment: there are few.
-        moments, moment = np.unique(now, return_inverse=True)
-        whole = every.until(np.arange(n)[None, :], moments[:, None]).sum(axis=1)[moment]
-        share = (every.until(phase, now) + 1) / (whole + n)
-        times = own.until(np.where(key < 0, -1, key * n + phase), now)
-        smoothing = self.config.smoothing
-        leaning = np.log((times + smoothing * share) / ((self.counts_[of].until(key, now) + smoothing) * share))
-        return np.where((whole > 0) & (key >= 0), leaning, np.nan)
+    def _usual(self, name: str, phase: Ints, now: Ints) -> npt.NDArray[np.float64]:
+        """The share of all choices until the day of ``now`` that fell into such a phase; NaN where there are none."""
+        n = _CYCLES[name]
+        every = self.counts_[f"every_{name}"].until(np.arange(n)[None, :], now[:, None]).astype(np.float64)
+        whole = every.sum(axis=1)
+        share: npt.NDArray[np.float64] = (every[np.arange(len(now)), phase] + 1) / (whole + n)
+        return np.where(whole > 0, share, np.nan)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         return {f"{name}_{part}": value for name, one in self.counts_.items() for part, value in one.arrays().items()}
