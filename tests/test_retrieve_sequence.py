@@ -350,6 +350,16 @@ def test_without_content_nothing_is_said_of_a_new_item() -> None:
     assert source.score(after(N), lists_of(range(N + 1))).sum() == pytest.approx(1)
 
 
+def test_only_the_latest_events_are_learned_from() -> None:
+    items, log = walks()
+    earlier = log.take(np.arange(len(log)) < len(log) - 200)
+    every = lists_of(range(N + 1))
+    options = {**SMALL, "epochs": 1, "events": 200}
+    wanted = SasRec(**options).fit(items, log.take(slice(-200, None))).score(after(1, 2), every)
+    np.testing.assert_array_equal(SasRec(**options).fit(items, log).score(after(1, 2), every), wanted)
+    assert not np.array_equal(SasRec(**options).fit(items, earlier).score(after(1, 2), every), wanted)
+
+
 def test_a_lost_network_is_an_error_of_ours(walked: SequenceModel, tmp_path: Path) -> None:
     walked.save(tmp_path)
     (tmp_path / "network.onnx").unlink()

@@ -59,6 +59,7 @@ class SequenceConfig(Config):
     negatives: int = Field(
         default=4096, ge=1, description="Items drawn for each step that are not chosen; all, where there are no more."
     )
+    events: int = Field(default=500_000, ge=1, description="Latest events that are learned from.")
     epochs: int = Field(default=15, ge=0, description="How often all events are learned from, at most.")
     batch: int = Field(default=64, ge=1, description="Pieces of windows in each step.")
     learning_rate: float = Field(default=2e-3, gt=0)
@@ -98,7 +99,7 @@ class SequenceModel(Retriever):
         import_onnx()  # needed at the end alone, and told of at the beginning
         self.items_ = items
         content = items.vectors.get(self.config.content)
-        paths = paths_of(log.of_kinds(*self._kinds()))
+        paths = paths_of(log.of_kinds(*self._kinds()).take(slice(-self.config.events, None)))
         trained: Trained | None = None
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
