@@ -11,7 +11,7 @@ from planted import asked, items_of, log_of, unit
 from vetrina.catalogue.mapping import ItemMapping
 from vetrina.core import EventKind, EventLog, Items, Requests, components
 from vetrina.engine import Engine, ShopConfig, explain, fit_stages
-from vetrina.engine.config import RankConfig, SourceConfig
+from vetrina.engine.config import BuildConfig, RankConfig, SourceConfig
 from vetrina.retrieve.collaborative import Collaborative
 
 N, NEW = 12, 11
@@ -100,6 +100,14 @@ def test_a_new_product_is_proposed_by_what_it_is_like(name: str) -> None:
     assert everything.index(NEW) < everything.index(NEW - 1), "among all candidates its looks speak for it"
     few = with_sources(name, k=6).candidates(liked).item.tolist()
     assert (NEW in few) == (name in ("content", "vector"))
+
+
+def test_sources_that_draw_have_the_seed_of_the_build() -> None:
+    items, log = shop()
+    sources = {"als": SourceConfig(k=5), "bpr": SourceConfig(k=5, options={"seed": 3})}
+    file = ItemMapping(file="p.csv", item="id")
+    made = fit_stages(items, log, ShopConfig(items=file, retrieve=sources, build=BuildConfig(seed=7)), {}).sources
+    assert {name: source.config.seed for name, source in made.items()} == {"als": 7, "bpr": 3}
 
 
 def test_the_source_that_adds_most_names_its_evidence() -> None:

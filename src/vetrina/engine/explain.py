@@ -161,8 +161,7 @@ class _Evidence:
                 evidence = {"item": self.engine.items.ids[past], "title": self.title(past)}
                 return f"{said} chose “{_cut(self.title(past))}” chose this too", evidence
             if self.value(row, name) > 0:
-                asked = self.engine.sources[name].answers_query
-                return f"{said} {'asked for the same chose this' if asked else 'choose as you do chose this too'}", {}
+                return f"{said} choose as you do chose this too", {}
         return "No one with your choices has chosen it yet", {}
 
     def _share_of(self, row: int, source: str) -> float:

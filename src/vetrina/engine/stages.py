@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 from vetrina.core import EventLog, Items, component_class, create
 from vetrina.encode.base import Encoder
@@ -27,7 +27,7 @@ def fit_stages(
     """
     items, encoders, fuser = fuse_log(items, log, config, encoders, fuser)
     names = [name for name in config.retrieve if _usable(name, items)]
-    sources = {name: cast(Retriever, create("retriever", name, config.retrieve[name].options)) for name in names}
+    sources = {name: _source(name, config) for name in names}
     learned = [name for name, source in sources.items() if source.learns == "log" and not source.answers_query]
     families = [_family(name, learned) for name in config.rank.features]
     engine = Engine(
@@ -41,6 +41,13 @@ def fit_stages(
         fuser=fuser,
     )
     return replace(engine, ranker=engine.ranker.fit(TrainingRows.none(engine.feature_names)))
+
+
+def _source(name: str, config: ShopConfig) -> Retriever:
+    """A source with the shop's options; the build's seed and device where it has such options."""
+    known = component_class("retriever", name).config_type.model_fields
+    of_build: dict[str, Any] = {key: getattr(config.build, key) for key in ("seed", "device") if key in known}
+    return cast(Retriever, create("retriever", name, {**of_build, **config.retrieve[name].options}))
 
 
 def _family(name: str, learned: list[str]) -> FeatureFamily:

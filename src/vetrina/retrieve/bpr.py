@@ -93,9 +93,9 @@ class Bpr(Factorisation):
     def _asking(self, requests: Requests) -> Floats:
         window = self._window(requests)
         known = np.diff(window.indptr)[:, None] > 0
-        asking = np.where(known, window @ self.factors_.astype(np.float64) + self.usual_, 0)
+        asking = np.where(known, window @ self.factors_ + self.usual_, np.float32(0))
         asking[:, -1:] = known
-        return asking.astype(np.float32)
+        return np.asarray(asking, dtype=np.float32)
 
     def _window(self, requests: Requests) -> sparse.csr_array:
         """What each known item of the windows weighs in their means."""

@@ -1,0 +1,67 @@
+"""Floors of what models of behaviour are worth on real people's data, `make quality`. Prints its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vetrina.catalogue import ItemMapping
+from vetrina.catalogue.datasets import load
+from vetrina.core import EventLog, ItemList, Items, Requests
+from vetrina.engine import ShopConfig
+from vetrina.engine.config import BuildConfig, RankConfig
+from vetrina.evaluate import ALS, ItemKNN, Table, compare, measure
+from vetrina.evaluate.protocols import hold_out
+from vetrina.retrieve import Als, Bpr, Ease, Popular, Retriever, UserUser
+
+pytestmark = pytest.mark.quality
+
+K = 10
+
+
+def own_lists(source: Retriever, popular: Popular, requests: Requests) -> ItemList:
+    """A source's ten best in its own order, filled up by popularity; what was bought only where that may be shown."""
+    allowed = np.ones((len(requests), len(popular.items_)), dtype=bool)
+    new = np.array([query.exclude_purchased for query in requests.queries])[requests.windows.row]
+    allowed[requests.windows.row[new], requests.windows.item[new]] = False
+    best = [source.retrieve(requests, K, allowed)[0], popular.retrieve(requests, 2 * K, allowed)[0]]
+    rows = [list(dict.fromkeys(row[row >= 0].tolist()))[:K] for row in np.concatenate(best, axis=1)]
+    return ItemList.from_lists([np.array(row, dtype=np.int32) for row in rows])
+
+
+def lead(table: Table, rival: str) -> float:
+    """The lower end of the interval of the reference's lead."""
+    (found,) = (row.lead for row in table.rows if row.system == rival)
+    assert found is not None
+    return found[f"ndcg@{K}"].low
+
+
+def test_sources_alone_keep_up_with_the_library(real_data: Path, report: Callable[[str], None]) -> None:
+    """Online Retail, frozen at the cut: matrix factorisation beside implicit's own, item-kNN and ALS as they come."""
+    dataset = load("online-retail")
+    items = Items(dataset.items)
+    assert dataset.events is not None
+    log = EventLog.from_table(dataset.events, items)
+    config = ShopConfig(
+        items=ItemMapping(file="p.csv", item="id"),
+        rank=RankConfig(gains={"purchase": 1.0}, window=100_000),
+        build=BuildConfig(test_days=30.0),
+    )
+    held = hold_out(log, "time-frozen", config)
+    popular = Popular().fit(items, held.train)
+    sources: dict[str, Retriever] = {"EASE": Ease(), "als": Als(), "bpr": Bpr(), "user_user": UserUser()}
+    rivals = {"implicit item-kNN": ItemKNN(), "implicit ALS": ALS()}
+    fitted = {name: source.fit(items, held.train) for name, source in sources.items()}
+    learned = {name: rival.fit(items, held.train) for name, rival in rivals.items()}
+    for name, (reference, floor) in {"Recommendations": ("EASE", 0.29), "New products": ("als", 0.09)}.items():
+        part = held.parts[name]
+        lists = {one: own_lists(source, popular, part.requests) for one, source in fitted.items()}
+        lists |= {one: rival.rank(part.requests, K) for one, rival in learned.items()}
+        scores = {one: measure(found, part.truth, K, ["ndcg", "hit_rate"]) for one, found in lists.items()}
+        table = compare(f"Sources alone, Online Retail frozen: {name}", scores, part.shopper, reference)
+        report(f"\n{table.text()}")
+        assert scores[reference].mean(f"ndcg@{K}") > floor
+        assert all(lead(table, rival) > 0 for rival in rivals)
