@@ -1,6 +1,7 @@
 """The nouns that every stage speaks: items, events, windows, requests, ranked lists; and what a component is."""
 
 from vetrina.core.component import Component, Config, component_class, components, create, register
+from vetrina.core.impressions import Impressions
 from vetrina.core.itemlist import ItemList
 from vetrina.core.items import CATEGORY_SEPARATOR, ITEM_COLUMNS, Items
 from vetrina.core.log import DAY, EVENT_COLUMNS, EventKind, EventLog, Windows
@@ -20,6 +21,7 @@ __all__ = [
     "EventKind",
     "EventLog",
     "Filters",
+    "Impressions",
     "ItemList",
     "Items",
     "Progress",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -103,6 +103,14 @@ class RankConfig(Config):
     training_days: float = Field(default=30.0, gt=0, description="The last days of the log become training rows.")
     training_requests: int = Field(default=6000, ge=1, description="Most requests to learn from; the latest are kept.")
     negatives: int = Field(default=40, ge=1, description="Candidates not chosen that are kept per request.")
+    impressions: Literal["debiased", "plain", "ignored"] = Field(
+        default="debiased",
+        description="How lists that were shown are learned from. debiased: what was shown and not chosen counts as far "
+        "as it was likely to be looked at; plain: as if all of it had been; ignored: as if nobody knew what was shown.",
+    )
+    half_life_days: float = Field(
+        default=0.0, ge=0, description="Days in which what a request counts halves; 0: all count alike."
+    )
     gains: dict[str, float] = Field(
         default={"click": 1.0, "cart": 2.0, "purchase": 3.0},
         description="What a choice of each kind is worth.",

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from vetrina.core import Config, EventKind, EventLog, Query, Requests, Truth
+from vetrina.core import Config, EventKind, EventLog, ItemList, Query, Requests, Truth
 from vetrina.core.errors import ConfigError
 
 __all__ = ["Gains", "Replay", "requests_at", "requests_from_log"]
@@ -59,15 +59,20 @@ class Replay(NamedTuple):
         What the shopper then chose.
     shopper : int32 of shape (batch,)
         Codes in the log, -1 unknown: the clusters of a bootstrap.
+    shown : ItemList, optional
+        What each request was shown, with its ``position``; empty where the log does not say. Of the whole
+        replay it is known where the log holds impressions with positions.
     """
 
     requests: Requests
     truth: Truth
     shopper: npt.NDArray[np.int32]
+    shown: ItemList | None = None
 
     def take(self, rows: npt.NDArray[np.integer]) -> Replay:
         """The requests at ``rows``, ascending."""
-        return Replay(self.requests.take(rows), self.truth.take(rows), self.shopper[rows])
+        shown = None if self.shown is None else _lists_at(self.shown, rows)
+        return Replay(self.requests.take(rows), self.truth.take(rows), self.shopper[rows], shown)
 
 
 def requests_from_log(
@@ -121,8 +126,8 @@ def requests_from_log(
     --------
     ::
 
-        requests, truth, shopper = requests_from_log(log, cut, cut + 30 * DAY, window_size=500)
-        measure(engine.rank(requests), truth)
+        replay = requests_from_log(log, cut, cut + 30 * DAY, window_size=500)
+        measure(engine.rank(replay.requests, 10).lists, replay.truth)
     """
     if window_size < 0 or session_gap < 0:
         raise ConfigError(f"window_size and session_gap are 0 or more. Got {window_size} and {session_gap}.")
@@ -153,7 +158,7 @@ def requests_from_log(
         words[wanted],
         window_size,
         only_new,
-    )
+    )._replace(shown=_shown(log, group, wanted))
 
 
 def requests_at(
@@ -221,6 +226,32 @@ def _groups(log: EventLog, session_gap: int) -> Ints:
         begins |= log.kind[loose] == EventKind.search
         group[loose] = len(names) + np.cumsum(begins) - 1
     return group
+
+
+def _shown(log: EventLog, group: Ints, wanted: Ints) -> ItemList | None:
+    """What each of the ``wanted`` groups was shown, the first position of each item; None where no log tells."""
+    rows = np.flatnonzero((log.kind == EventKind.impression) & (log.item >= 0) & (log.position > 0) & (group >= 0))
+    if not len(rows):
+        return None
+    number = np.full(int(group.max()) + 1, -1, dtype=np.int64)
+    number[wanted] = np.arange(len(wanted))
+    row = number[group[rows]]
+    rows, row = rows[row >= 0], row[row >= 0]
+    order = np.lexsort((log.position[rows], log.item[rows], row))
+    rows, row = rows[order], row[order]
+    first = np.ones(len(rows), dtype=bool)
+    first[1:] = (row[1:] != row[:-1]) | (np.diff(log.item[rows]) != 0)
+    rows = rows[first]
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(row[first], minlength=len(wanted)))]).astype(np.int64)
+    return ItemList(offsets, log.item[rows], {"position": log.position[rows]})
+
+
+def _lists_at(lists: ItemList, rows: npt.NDArray[np.integer]) -> ItemList:
+    """The lists at ``rows``, in that order."""
+    sizes = lists.sizes[rows]
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    of = np.repeat(lists.offsets[rows] - offsets[:-1], sizes) + np.arange(offsets[-1])
+    return ItemList(offsets, lists.item[of], {name: column[of] for name, column in lists.columns.items()})
 
 
 def _truth(n_requests: int, request: Ints, log: EventLog, events: npt.NDArray[np.intp], gain: Floats) -> Truth:

@@ -6,17 +6,19 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from vetrina.core import EventLog, ItemList, Items, Progress, Query, Requests, Silent, Truth, Windows
+from vetrina.core import DAY, EventLog, ItemList, Items, Progress, Query, Requests, Silent, Truth, Windows
 from vetrina.core.text import words
 from vetrina.engine.config import RankConfig, ShopConfig
 from vetrina.engine.engine import Engine
 from vetrina.engine.replay import Gains, Replay, requests_from_log
+from vetrina.engine.shown import examination_of, positions_of
 from vetrina.engine.stages import refit
-from vetrina.rank import Asked, TrainingRows
+from vetrina.rank import Asked, Examination, TrainingRows
 from vetrina.retrieve.merge import add_scores
 
 __all__ = ["gains_of", "graded_rows", "outcomes_of", "ranker_rows", "replays_of", "rows_of", "spoken", "training_rows"]
@@ -34,10 +36,28 @@ _UNJUDGED = 80
 _CHUNK, _CELLS = 256, 64_000_000
 
 
+class _Found(NamedTuple):
+    """Some requests with their candidates: what each brings, and where it stood in the list shown, 0 if it did not."""
+
+    requests: Requests
+    lists: ItemList
+    gain: Floats
+    truth: Truth
+    position: npt.NDArray[np.int32]
+
+
 def ranker_rows(
-    engine: Engine, log: EventLog, config: ShopConfig, judged: Replay | None = None, progress: Progress | None = None
+    engine: Engine,
+    log: EventLog,
+    config: ShopConfig,
+    judged: Replay | None = None,
+    progress: Progress | None = None,
+    examination: Examination | None = None,
 ) -> TrainingRows:
-    """What :func:`learn_ranker` learns from: the replayed log and the graded queries, as rows of features."""
+    """What :func:`learn_ranker` learns from: the replayed log and the graded queries, as rows of features.
+
+    How far down lists are looked at is learned from the log, unless ``examination`` says it.
+    """
     progress = progress or Silent()
     rows = []
     if len(log):
@@ -50,10 +70,14 @@ def ranker_rows(
         if replays and _searches([*replays, *([judged] if judged else [])]) < _ENOUGH_SEARCHES:
             replays.append(spoken(_latest(replays[0], _SPOKEN), engine.items, config.build.seed))
         total = sum(len(replay.requests) for replay in replays)
+        if config.rank.impressions == "debiased" and examination is None:
+            with progress.step("Learning how far down shoppers look"):
+                examination = examination_of(past, log, since, config.rank, config.build.seed)
         with progress.step("Replaying the log for training rows", total) as step:
             for replay in replays:
                 for fitted, part in zip((past, unaware), _divided(replay, known, config), strict=True):
-                    rows += training_rows(fitted, part, config.rank, config.build.seed, step.advance, met)
+                    made = training_rows(fitted, part, config.rank, config.build.seed, step.advance, met, examination)
+                    rows += [_decayed(one, int(log.time[-1]), config.rank.half_life_days) for one in made]
     if judged is not None:
         unjudged = max(config.rank.negatives, _UNJUDGED)
         rows += training_rows(engine, judged, config.rank.model_copy(update={"negatives": unjudged}), config.build.seed)
@@ -162,8 +186,13 @@ def training_rows(
     seed: int,
     advance: Callable[[int], None] | None = None,
     met: npt.NDArray[np.int64] | None = None,
+    examination: Examination | None = None,
 ) -> list[TrainingRows]:
     """Candidates of every request with their features, the chosen ones marked, negatives sampled.
+
+    Where the log tells what a request was shown, only that is kept: what was not shown could not be
+    chosen, and to hold that against it would be to learn what the shop used to show. What was shown and
+    not chosen counts by the chance that ``examination`` gives to its position of having been looked at.
 
     Chosen items that no source found are not added: among candidates that are all well
     found, an unlikely one would always be right, and the ranker would learn just that. With
@@ -172,19 +201,30 @@ def training_rows(
     """
     n_requests = len(replay.requests)
 
-    def found(start: int) -> tuple[Requests, ItemList, Floats, Truth]:
+    def found(start: int) -> _Found:
         stop = min(start + _CHUNK, n_requests)
-        requests, truth = engine.encode_queries(replay.requests.slice(start, stop)), replay.truth.slice(start, stop)
+        part = replay.take(np.arange(start, stop))
+        requests, truth, shown = engine.encode_queries(part.requests), part.truth, part.shown
         lists = engine.candidates(requests)
+        position = np.zeros(len(lists.item), dtype=np.int32)
+        if shown is not None and config.impressions != "ignored":
+            position = positions_of(lists, shown, truth)
         if met is not None:
-            lists = lists.take(np.flatnonzero(met[lists.item] < requests.now[lists.row]))
-        return requests, lists, gains_of(lists.row, lists.item, truth), truth
+            there = np.flatnonzero((met[lists.item] < requests.now[lists.row]) | (position > 0))
+            lists, position = lists.take(there), position[there]
+        return _Found(requests, lists, gains_of(lists.row, lists.item, truth), truth, position)
 
-    def featured(part: tuple[Requests, ItemList, Floats, Truth], kept: npt.NDArray[np.intp]) -> TrainingRows:
-        requests, lists, gain, truth = part
-        features = engine.compute_features(requests, lists, kept)
-        outcome = outcomes_of(lists.row[kept], lists.item[kept], truth)
-        return _rows(engine, requests, lists.take(kept), features, gain[kept], outcome)
+    def featured(part: _Found, sample: tuple[npt.NDArray[np.intp], Floats]) -> TrainingRows:
+        kept, stands_for = sample
+        lists = part.lists.take(kept)
+        features = engine.compute_features(part.requests, part.lists, kept)
+        outcome = outcomes_of(lists.row, lists.item, part.truth)
+        rows = _rows(engine, part.requests, lists, features, part.gain[kept], outcome)
+        weight = None
+        if examination is not None and part.position.any():
+            seen = examination.at(part.position[kept])
+            weight = np.where(rows.gain > 0, 1, seen).astype(np.float32)
+        return replace(rows, weight=weight, stands_for=stands_for)
 
     rows: list[TrainingRows] = []
     rng = np.random.default_rng(seed)
@@ -194,8 +234,8 @@ def training_rows(
         for first in range(0, n_requests, together):
             parts = list(pool.map(found, range(first, min(first + together, n_requests), _CHUNK)))
             # Drawn in order, so that the rows are the same however many threads there are.
-            kept = [_sample(lists.row, gain, config.negatives, rng) for _, lists, gain, _ in parts]
-            rows += pool.map(featured, parts, kept)
+            samples = [_sample(part, config.negatives, rng) for part in parts]
+            rows += pool.map(featured, parts, samples)
             if advance is not None:
                 advance(min(together, n_requests - first))
     return rows
@@ -260,14 +300,32 @@ def _places(row: npt.NDArray[np.int32], item: npt.NDArray[np.int32], truth: Trut
     return np.where(keys[order][place] == wanted, order[place], -1)
 
 
-def _sample(
-    row: npt.NDArray[np.int32], gain: npt.NDArray[np.float32], negatives: int, rng: np.random.Generator
-) -> npt.NDArray[np.intp]:
-    """Rows to keep: all that were chosen, and at most ``negatives`` others of each request, at random."""
-    draw = np.where(gain > 0, -1.0, rng.random(len(row)))
+def _sample(part: _Found, negatives: int, rng: np.random.Generator) -> tuple[npt.NDArray[np.intp], Floats]:
+    """(rows to keep, how many candidates each stands for).
+
+    Kept are all that were chosen, and at most ``negatives`` others of each request, at random; of a request whose
+    list is known, out of what was shown. Each of the others stands for as many as were there for each one kept.
+    """
+    row, gain = part.lists.row, part.gain
+    chosen = gain > 0
+    draw = np.where(chosen, -1.0, rng.random(len(row)))
+    listed = np.bincount(row, weights=part.position > 0) > 0
+    out = listed[row] & (part.position == 0) & ~chosen
+    draw[out] = 2.0
     order = np.lexsort((draw, row))
     # Rows come request by request, so sorting within them leaves every request where it was.
     sizes = np.bincount(row)
     place = np.arange(len(row)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    chosen = np.bincount(row, weights=gain > 0)
-    return np.sort(order[place < negatives + chosen[row]])
+    kept = np.sort(order[(place < negatives + np.bincount(row, weights=chosen)[row]) & ~out[order]])
+    others = np.bincount(row[~chosen & ~out], minlength=len(sizes))
+    drawn = np.bincount(row[kept][~chosen[kept]], minlength=len(sizes))
+    return kept, np.where(chosen[kept], 1, (others / np.maximum(drawn, 1))[row[kept]]).astype(np.float32)
+
+
+def _decayed(rows: TrainingRows, until: int, half_life_days: float) -> TrainingRows:
+    """The rows, each weighing half as much for every ``half_life_days`` from its request until ``until``."""
+    if not half_life_days or rows.asked is None:
+        return rows
+    age = np.repeat(until - rows.asked.requests.now, rows.sizes) / DAY
+    weight = np.exp2(-age / half_life_days) * (1 if rows.weight is None else rows.weight)
+    return replace(rows, weight=weight.astype(np.float32))

@@ -1,9 +1,9 @@
 """How good rankings are: metrics, protocols, baselines and their tuning, significance, tables."""
 
+from vetrina.core import Impressions
 from vetrina.evaluate.baselines import ALS, BM25, Baseline, ItemKNN, OwnFrequency, Popularity
 from vetrina.evaluate.beyond import BEYOND, beyond
 from vetrina.evaluate.counterfactual import Estimate, estimate_ctr, estimate_order, estimate_value
-from vetrina.evaluate.impressions import Impressions
 from vetrina.evaluate.metrics import METRICS, Scores, measure
 from vetrina.evaluate.pointwise import auc, brier, calibrate, expected_calibration_error, log_loss
 from vetrina.evaluate.protocols import PROTOCOLS, Holdout, hold_out

@@ -31,10 +31,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from vetrina.core import EventKind, EventLog, Progress, Query, Requests, Silent
+from vetrina.core import EventKind, EventLog, Impressions, Progress, Query, Requests, Silent
 from vetrina.core.errors import DataError, NoSupport
 from vetrina.engine import Engine, ShopConfig
-from vetrina.evaluate.impressions import Impressions
 from vetrina.evaluate.significance import Interval, bootstrap, bootstrap_mean
 from vetrina.evaluate.tables import ENGINE, K, Row, Table, corrected
 

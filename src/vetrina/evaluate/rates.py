@@ -11,8 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from vetrina.core import EventKind, EventLog
-from vetrina.evaluate.impressions import Impressions
+from vetrina.core import EventKind, EventLog, Impressions
 from vetrina.evaluate.segments import common, folded
 from vetrina.evaluate.significance import bootstrap
 from vetrina.evaluate.tables import Row, Table

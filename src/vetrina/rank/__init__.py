@@ -4,6 +4,7 @@ from vetrina.rank import features
 from vetrina.rank.base import Asked, Ranker, TrainingRows
 from vetrina.rank.blend import Blend
 from vetrina.rank.din import DIN
+from vetrina.rank.examination import Examination, from_chance, from_regression
 from vetrina.rank.features import FeatureFamily
 from vetrina.rank.lambdamart import LambdaMART
 from vetrina.rank.linear import Linear
@@ -18,6 +19,7 @@ __all__ = [
     "LSTM",
     "Asked",
     "Blend",
+    "Examination",
     "FeatureFamily",
     "LambdaMART",
     "Linear",
@@ -28,4 +30,6 @@ __all__ = [
     "Ranker",
     "TrainingRows",
     "features",
+    "from_chance",
+    "from_regression",
 ]

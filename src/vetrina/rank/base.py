@@ -50,6 +50,9 @@ class TrainingRows:
         Names of the features.
     weight : float32 of shape (n_rows,), optional
         How much each row counts; every row alike when absent.
+    stands_for : float32 of shape (n_rows,), optional
+        How many candidates each row was drawn for, itself among them; 1 when absent. Who judges rows one by one
+        counts each so often (:attr:`alone`); within a list it would say that one item is so many.
     asked : Asked, optional
         What the rows are about, where it is known: one request for each of ``sizes``.
     outcome : uint8 of shape (n_rows,), optional
@@ -64,6 +67,14 @@ class TrainingRows:
     weight: Floats | None = None
     asked: Asked | None = None
     outcome: npt.NDArray[np.uint8] | None = None
+    stands_for: Floats | None = None
+
+    @property
+    def alone(self) -> Floats | None:
+        """What each row counts where rows are judged one by one: weight x stands_for; None where all count alike."""
+        if self.weight is None or self.stands_for is None:
+            return self.weight if self.stands_for is None else self.stands_for
+        return self.weight * self.stands_for
 
     @classmethod
     def none(cls, names: Sequence[str]) -> Self:
@@ -82,21 +93,21 @@ class TrainingRows:
             lists = self.asked.lists
             lists = ItemList(offsets, lists.item[rows], {name: column[rows] for name, column in lists.columns.items()})
             asked = Asked(self.asked.requests.take(requests), lists, self.asked.items)
-        weight, outcome = (None if column is None else column[rows] for column in (self.weight, self.outcome))
-        return TrainingRows(self.features[rows], self.gain[rows], sizes, self.names, weight, asked, outcome)
+        weight, outcome, stands_for = (
+            None if column is None else column[rows] for column in (self.weight, self.outcome, self.stands_for)
+        )
+        return TrainingRows(self.features[rows], self.gain[rows], sizes, self.names, weight, asked, outcome, stands_for)
 
     @classmethod
     def join(cls, parts: Sequence[TrainingRows], names: Sequence[str]) -> Self:
-        """The rows of all ``parts`` after one another; rows without a weight weigh 1.
+        """The rows of all ``parts`` after one another; rows without a weight weigh 1, and stand for themselves.
 
         What they are about is known of the whole where it is known of every part; the catalogue is that of the last.
         """
         if not parts:
             return cls.none(names)
-        weight = None
-        if any(part.weight is not None for part in parts):
-            ones = (np.ones(len(part.gain), np.float32) if part.weight is None else part.weight for part in parts)
-            weight = np.concatenate(list(ones))
+        weight = _ones_where_none([part.weight for part in parts], [len(part.gain) for part in parts])
+        stands_for = _ones_where_none([part.stands_for for part in parts], [len(part.gain) for part in parts])
         outcome = None
         if any(part.outcome is not None for part in parts):
             none = (np.zeros(len(part.gain), np.uint8) if part.outcome is None else part.outcome for part in parts)
@@ -114,7 +125,16 @@ class TrainingRows:
             weight,
             whole,
             outcome,
+            stands_for,
         )
+
+
+def _ones_where_none(columns: Sequence[Floats | None], sizes: Sequence[int]) -> Floats | None:
+    """Columns of so many rows after one another, 1 where one is absent; None where all are."""
+    if all(column is None for column in columns):
+        return None
+    filled = (np.ones(n, np.float32) if column is None else column for column, n in zip(columns, sizes, strict=True))
+    return np.concatenate(list(filled))
 
 
 class Ranker(Component):

@@ -150,7 +150,7 @@ def _pairwise(rows: TrainingRows) -> Loss:
 
 def _logistic(rows: TrainingRows) -> Loss:
     target = rows.gain.astype(np.float64) / rows.gain.max()
-    weight = np.ones(len(target)) if rows.weight is None else rows.weight.astype(np.float64)
+    weight = np.ones(len(target)) if rows.alone is None else rows.alone.astype(np.float64)
     weight /= weight.sum()
 
     def value(score: Doubles) -> tuple[float, Doubles]:

@@ -138,7 +138,7 @@ class Network(Ranker):
         shapes = ((features.shape[1], self.config.hidden), (self.config.hidden,), (self.config.hidden + 1,))
         rng = np.random.default_rng(self.config.seed)
         start = np.concatenate([rng.normal(scale=np.sqrt(2 / shape[0]), size=shape).ravel() for shape in shapes])
-        given = (features, truth, shapes, self.config.l2, rows.weight)
+        given = (features, truth, shapes, self.config.l2, rows.alone)
         losses: list[float] = [_loss(start, *given)[0]]
 
         def look(intermediate_result: OptimizeResult) -> None:  # SciPy goes by the parameter's name

@@ -6,7 +6,8 @@ Sources: J. Friedman, Greedy function approximation: a gradient boosting machine
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import replace
+from typing import Literal, Self
 
 from vetrina.core import Choice, register
 from vetrina.rank.base import TrainingRows
@@ -26,7 +27,7 @@ class Pointwise(Trees):
     """Gradient-boosted trees that predict each row's gain, whatever else is in its list.
 
     The target y is the gain divided by the largest gain of all rows, so that it lies in [0, 1]. With
-    s the score and w the row's weight, Σ w · loss / Σ w is lowered, where
+    s the score and w the row's weight, times the candidates that it stands for, Σ w · loss / Σ w is lowered, where
 
     - ``cross_entropy``: loss = −y ln ŷ − (1 − y) ln(1 − ŷ) with ŷ = 1/(1 + e^−s); the score is the log-odds;
     - ``mse``: loss = (y − s)²; the score is the expected y itself.
@@ -45,6 +46,9 @@ class Pointwise(Trees):
 
     config_type = PointwiseConfig
     space = {**Trees.space, "loss": Choice("cross_entropy", "mse")}
+
+    def fit(self, rows: TrainingRows) -> Self:
+        return super().fit(replace(rows, weight=rows.alone, stands_for=None))
 
     def _loss(self, rows: TrainingRows) -> Loss:
         loss = self.config.loss

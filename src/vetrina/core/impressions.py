@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from vetrina.core import EventKind, EventLog
+from vetrina.core.log import EventKind, EventLog
 
 __all__ = ["Impressions"]
 
