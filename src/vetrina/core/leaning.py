@@ -12,13 +12,33 @@ import polars as pl
 from vetrina.core.items import Items
 from vetrina.core.log import Windows
 
-__all__ = ["log_prices", "price_levels", "text_columns", "usual", "value_weights"]
+__all__ = ["log_prices", "preferences", "price_levels", "text_columns", "usual", "value_weights"]
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 
 #: Categories are many in a large shop; what else has so many values is a name or a number.
 _MOST_CATEGORIES = 10_000
+
+
+def preferences(windows: Windows, weights: npt.NDArray[np.floating], vectors: Floats) -> Floats:
+    """The direction of each window's weighted mean of its items' vectors.
+
+    Parameters
+    ----------
+    windows : Windows
+    weights : float of shape (n_events,)
+        Below 0 for what the shopper does not want.
+    vectors : float32 of shape (n_items, dim)
+
+    Returns
+    -------
+    float32 of shape (batch, dim)
+        Of unit length; zero where nothing is known, or where it cancels out.
+    """
+    mean = windows.weighted(weights, len(vectors)) @ vectors
+    length = np.linalg.norm(mean, axis=1, keepdims=True)
+    return np.asarray(mean / np.where(length > 1e-6, length, np.inf), dtype=np.float32)
 
 
 def text_columns(items: Items, most_values: int = 500) -> list[str]:

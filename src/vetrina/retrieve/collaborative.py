@@ -25,8 +25,8 @@ class CollaborativeConfig(Config):
 #: Items, and beside them a row of numbers for each.
 Parts = tuple[npt.NDArray[np.int32], npt.NDArray[np.floating]]
 
-#: How much an event of each kind says about a shopper's interest.
-_WEIGHT = np.array([0, 0, 1.0, 1.0, 2.0, 3.0, 1.0, -1.0], dtype=np.float32)
+#: How much an event of each kind says about a shopper's interest; what is hidden says nothing of other items.
+_WEIGHT = np.array([0, 0, 1.0, 1.0, 2.0, 3.0, 1.0, 0.0], dtype=np.float32)
 
 
 class Collaborative(Retriever):
@@ -58,7 +58,7 @@ class Collaborative(Retriever):
     def _weights(self, requests: Requests) -> npt.NDArray[np.float32]:
         """What each event of the windows says: by its kind, halved with every ``half_life_days`` of its age."""
         decay = np.exp2(-requests.age / self.config.half_life_days)
-        return np.asarray(np.maximum(_WEIGHT[requests.windows.kind], 0) * decay, dtype=np.float32)
+        return np.asarray(_WEIGHT[requests.windows.kind] * decay, dtype=np.float32)
 
     def _profiles(self, requests: Requests, n_items: int) -> sparse.csr_array:
         """The windows as rows that compare with those of :meth:`_chosen`: log(1 + decayed weight)."""

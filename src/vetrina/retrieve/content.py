@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from vetrina.core import Config, EventLog, ItemList, Items, Real, Requests, register
-from vetrina.core.leaning import price_levels, text_columns, usual, value_weights
+from vetrina.core.leaning import preferences, price_levels, text_columns, usual, value_weights
 from vetrina.core.similarity import dot_of_pairs, similarity_from_distance
 from vetrina.retrieve.base import Allowed, Found, Retriever, top_k
 
@@ -139,11 +139,8 @@ class Content(Retriever):
     def _preferences(self, requests: Requests) -> Iterator[tuple[Floats, Floats]]:
         """(Unit vector of each shopper's preference, zero where unknown; the items' vectors) by modality."""
         weights = _WEIGHT[requests.windows.kind] * self._decay(requests)
-        window = requests.windows.weighted(weights, len(self.items_))
         for vectors in self._modalities:
-            mean = window @ vectors
-            length = np.linalg.norm(mean, axis=1, keepdims=True)
-            yield (mean / np.where(length > 1e-6, length, np.inf)).astype(np.float32), vectors
+            yield preferences(requests.windows, weights, vectors), vectors
 
     def _shares(self, requests: Requests) -> Iterator[tuple[Doubles, npt.NDArray[np.int32], float]]:
         """(Share of each value in the windows, the items' values, the weight) by attribute."""

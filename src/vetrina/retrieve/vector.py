@@ -22,6 +22,7 @@ from pydantic import Field
 
 from vetrina.core import Config, EventLog, ItemList, Items, Requests, register
 from vetrina.core.errors import MissingExtra, SnapshotError
+from vetrina.core.leaning import preferences
 from vetrina.core.similarity import dot_of_pairs
 from vetrina.retrieve.base import Allowed, Found, Retriever, top_k
 
@@ -192,12 +193,12 @@ class Vector(_Nearest):
     def _sought(self, requests: Requests) -> Floats:
         windows = requests.windows
         weights = _WEIGHT[windows.kind] * np.exp2(-requests.age / self.config.half_life_days)
-        mean = windows.weighted(weights, len(self._vectors)) @ self._vectors
+        sought = preferences(windows, weights, self._vectors)
         shown = requests.shown(self.modality, self._vectors)
         if shown is not None:
             named = np.any(shown != 0, axis=1)
-            mean[named] = shown[named]
-        return _unit(mean)
+            sought[named] = _unit(shown[named])
+        return sought
 
     def retrieve(self, requests: Requests, k: int, allowed: Allowed) -> Found:
         ids, scores = super().retrieve(requests, k, allowed)
