@@ -34,7 +34,7 @@ class Made(NamedTuple):
 #: Data sets of real people, and what is set for them beside the defaults.
 _REAL: dict[str, tuple[str, dict[str, Any]]] = {
     "online-retail": ("Online Retail", {"build": {"test_days": 30.0}}),
-    "movielens-100k": ("MovieLens-100k", {"rank": {"gains": {"rate": 1.0}}}),
+    "movielens-100k": ("MovieLens-100k", {"build": {"test_days": 21.0}, "rank": {"gains": {"rate": 1.0}}}),
     "chorus-electronics": ("Chorus Electronics", {}),
 }
 #: All that can be made, by name.
