@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from planted import asked, items_of, lists_of, nothing
 from vetrina.catalogue.mapping import ItemMapping
-from vetrina.engine import Engine, ShopConfig, explain, learn
+from vetrina.engine import Engine, Shop, ShopConfig, explain, learn
 from vetrina.engine.config import RankConfig, SourceConfig
+from vetrina.engine.create import create_from_tables
 from vetrina.rank.features import Given
 
 ITEMS = items_of(6, title=["red dress", "blue dress", "red hat", "bag", "sock", "tie"])
@@ -51,3 +54,16 @@ def test_where_the_engine_finds_its_own_nothing_is_given(engine: Engine) -> None
     assert np.isnan(ranked.features).all()
     (own,) = [one for one in explain(engine, requests, ranked)[0] if one.kind == "given"]
     assert (own.share, own.text) == (0, "Not from a list that was given")
+
+
+def test_a_shop_carries_the_order_of_ids(tmp_path: Path) -> None:
+    rank = {"ranker": "match_score", "features": ["given"], "options": {"weights": {"given_reciprocal": 1.0}}}
+    create_from_tables(
+        tmp_path, items=ITEMS.table, events=None, judgements=None, photos_root=None, name="x",
+        overrides={"rank": rank, "encode": {"photo": None}, "retrieve": {"lexical": {"k": 5}, "popular": {"k": 5}}},
+    )  # fmt: skip
+    shop = Shop.open(tmp_path)
+    shop.build()
+    ranking = shop.rank(["4", "0", "unknown", "2", "0", "1"])
+    assert [result.item for result in ranking.results] == ["4", "0", "2", "1"]
+    np.testing.assert_allclose([result.score for result in ranking.results], [1, 1 / 2, 1 / 3, 1 / 4], rtol=1e-6)

@@ -276,7 +276,7 @@ class Shop:
         Parameters
         ----------
         items : sequence of str
-            1 to 1000 ids, in any order.
+            1 to 1000 ids. Their order counts where ``given`` is among the shop's features.
         text : str
             The words that were searched for, if any.
         shopper, k
@@ -293,7 +293,8 @@ class Shop:
         catalogue = served[1].items
         positions = catalogue.positions(items)
         unknown = [item for item, position in zip(items, positions, strict=True) if position < 0]
-        known = np.unique(positions[positions >= 0]).astype(np.int32)
+        known = positions[positions >= 0]
+        known = known[np.sort(np.unique(known, return_index=True)[1])]  # each once, in the order given
         if not len(known):
             raise UnknownItem(f"items: none of the {len(items)} ids is in the catalogue, for example {items[0]!r}.")
         notes = [f"Not in the catalogue, left out: {_listed(unknown)}"] if unknown else []

@@ -141,7 +141,7 @@ class RankRequest(_Body):
 
     model_config = _config({"items": ["g00001", "g00004", "g00009"], "text": "dress", "shopper": "ana"})
 
-    items: list[str] = Field(min_length=1, max_length=MAX_K, description="Item ids, in any order.")
+    items: list[str] = Field(min_length=1, max_length=MAX_K, description="Item ids; their order is what `given` reads.")
     text: str = Field(default="", description="What the shopper searched for, if anything.")
     shopper: str | None = Field(default=None, min_length=1, max_length=256)
     k: int | None = Field(default=None, ge=1, le=MAX_K, description="How many to keep; all when absent.")
