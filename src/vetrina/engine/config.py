@@ -104,12 +104,17 @@ class RankConfig(Config):
     training_requests: int = Field(default=6000, ge=1, description="Most requests to learn from; the latest are kept.")
     negatives: int = Field(default=40, ge=1, description="Candidates not chosen that are kept per request.")
     impressions: Literal["debiased", "plain", "ignored"] = Field(
-        default="debiased",
+        default="ignored",
         description="How lists that were shown are learned from. debiased: what was shown and not chosen counts as far "
         "as it was likely to be looked at; plain: as if all of it had been; ignored: as if nobody knew what was shown.",
     )
     half_life_days: float = Field(
         default=0.0, ge=0, description="Days in which what a request counts halves; 0: all count alike."
+    )
+    gate: bool = Field(
+        default=False,
+        description="Learn how far a search may be personalised: little where the query has nothing of the "
+        "shopper's past, or everybody chooses the same.",
     )
     gains: dict[str, float] = Field(
         default={"click": 1.0, "cart": 2.0, "purchase": 3.0},
