@@ -151,6 +151,7 @@ def test_no_score_of_the_engine_changes(share: float, seed: int) -> None:
         same(ranked(engine(), change(LOG, cut, seed), cut), wanted)
 
 
+@pytest.mark.slow
 def test_an_engine_learns_the_same() -> None:
     """Learned until a moment from a log of which the rest is another: the same stages, the same ranker."""
     wanted = ranked(engine(), LOG, LEARNED)
