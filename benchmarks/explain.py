@@ -31,7 +31,8 @@ from vetrina.catalogue.datasets import load
 from vetrina.core import DAY, EventLog, ItemList, Items, Silent, Truth
 from vetrina.engine import Engine, ShopConfig, cut_of, fit_stages, requests_from_log
 from vetrina.engine.encoding import encode_items
-from vetrina.engine.rows import replays_of, training_rows
+from vetrina.engine.lessons import replays_of
+from vetrina.engine.rows import training_rows
 from vetrina.engine.stages import refit
 from vetrina.evaluate import bootstrap_difference, measure
 from vetrina.rank import LambdaMART

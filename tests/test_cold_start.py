@@ -67,7 +67,7 @@ def test_without_such_requests_to_learn_from_it_would_stand_last(monkeypatch: py
     """That the test above can fail: nobody has ever chosen what nobody has met."""
     items, log = shop()
     aware = places(learn(items, log, CONFIG, {}), items)[NEW[0]]
-    monkeypatch.setattr(import_module("vetrina.engine.rows"), "_NEW_REQUESTS", 0.0)
+    monkeypatch.setattr(import_module("vetrina.engine.lessons"), "_NEW_REQUESTS", 0.0)
     assert places(learn(items, log, CONFIG, {}), items)[NEW[0]] > aware
 
 

@@ -15,7 +15,8 @@ from engine_shop import built_shop
 from vetrina.core import DAY, EVENT_COLUMNS, EventKind, EventLog
 from vetrina.engine import Engine, Replay, ShopConfig, requests_from_log
 from vetrina.engine.judged import judged_replay
-from vetrina.engine.rows import spoken, training_rows
+from vetrina.engine.lessons import spoken
+from vetrina.engine.rows import training_rows
 from vetrina.engine.stages import fit_stages, refit
 from vetrina.rank import TrainingRows
 

@@ -15,7 +15,7 @@ N = 4
 ITEMS = items_of(N)
 FAMILY = History().fit(ITEMS, nothing(ITEMS))
 BUY = EventKind.purchase
-LOOKS = (EventKind.view, EventKind.click, EventKind.cart)
+LOOKS = (EventKind.view, EventKind.click, EventKind.cart, EventKind.rate)
 
 Past = list[tuple[int, EventKind, float]]
 pasts: st.SearchStrategy[Past] = st.lists(
@@ -73,7 +73,7 @@ def test_quantities_are_summed_and_one_where_unknown() -> None:
     np.testing.assert_allclose(quantity, np.log1p([6, 2, 0]), rtol=1e-6)
 
 
-@pytest.mark.parametrize("kind", [EventKind.hide, EventKind.rate])
+@pytest.mark.parametrize("kind", [EventKind.hide, EventKind.search])
 def test_what_is_neither_look_nor_purchase_counts_as_nothing(kind: EventKind) -> None:
     some = FAMILY.compute(asked([[(0, kind, 1.0)]]), lists_of([0]))
     none = FAMILY.compute(asked([[]]), lists_of([0]))

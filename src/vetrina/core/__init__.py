@@ -4,7 +4,7 @@ from vetrina.core.component import Component, Config, component_class, component
 from vetrina.core.impressions import Impressions
 from vetrina.core.itemlist import ItemList
 from vetrina.core.items import CATEGORY_SEPARATOR, ITEM_COLUMNS, Items
-from vetrina.core.log import DAY, EVENT_COLUMNS, EventKind, EventLog, Windows
+from vetrina.core.log import DAY, EVENT_COLUMNS, HAD, EventKind, EventLog, Windows
 from vetrina.core.progress import Progress, Silent
 from vetrina.core.query import Filters, Query, Requests
 from vetrina.core.space import Choice, Range, Real, Space, Whole
@@ -14,6 +14,7 @@ __all__ = [
     "CATEGORY_SEPARATOR",
     "DAY",
     "EVENT_COLUMNS",
+    "HAD",
     "ITEM_COLUMNS",
     "Choice",
     "Component",

@@ -20,7 +20,7 @@ from scipy import sparse
 
 from vetrina.core.items import Items
 
-__all__ = ["DAY", "EVENT_COLUMNS", "EventKind", "EventLog", "Windows"]
+__all__ = ["DAY", "EVENT_COLUMNS", "HAD", "EventKind", "EventLog", "Windows"]
 
 DAY = 86_400
 
@@ -44,6 +44,9 @@ class EventKind(IntEnum):
     rate = 6
     hide = 7
 
+
+#: Kinds of events that say that a shopper has had the item: nobody rates what they do not know.
+HAD = (EventKind.purchase, EventKind.rate)
 
 #: Columns of the canonical event table. ``shopper`` is already a pseudonym;
 #: ``request`` ties together what belongs to one search or one basket.

@@ -100,7 +100,14 @@ class RankConfig(Config):
         default=["words", "looks", "people", "history", "taste", "price", "popularity", "shopper"], min_length=1
     )
     window: int = Field(default=300, ge=1, description="Most recent events kept of each shopper.")
+    training: Literal["sessions", "ahead", "hidden"] = Field(
+        default="sessions",
+        description="What the order is learned from. sessions: each search or visit of the training days as it was "
+        "asked; ahead: at several times, all that a shopper chose in the days after; hidden: a part of what each "
+        "shopper chose, hidden and asked for from the rest, whatever the order in time.",
+    )
     training_days: float = Field(default=30.0, gt=0, description="The last days of the log become training rows.")
+    ahead_days: float = Field(default=30.0, gt=0, description="How far ahead is asked, where training is ahead.")
     training_requests: int = Field(default=6000, ge=1, description="Most requests to learn from; the latest are kept.")
     negatives: int = Field(default=40, ge=1, description="Candidates not chosen that are kept per request.")
     impressions: Literal["debiased", "plain", "ignored"] = Field(

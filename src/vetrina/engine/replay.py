@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from vetrina.core import Config, EventKind, EventLog, ItemList, Query, Requests, Truth
+from vetrina.core import HAD, Config, EventKind, EventLog, ItemList, Query, Requests, Truth
 from vetrina.core.errors import ConfigError
 
 __all__ = ["Gains", "Replay", "requests_at", "requests_from_log"]
@@ -107,7 +107,7 @@ def requests_from_log(
     gains : Gains, optional
         Which events choose an item, and how much they say.
     only_new : bool
-        Ask for products new to the shopper: the truth leaves out what the shopper purchased at any
+        Ask for products new to the shopper: the truth leaves out what the shopper bought or rated at any
         time before the request, and queries say ``exclude_purchased``. Requests with nothing
         left are dropped.
     session_gap : int
@@ -169,17 +169,19 @@ def requests_at(
     window_size: int = 200,
     gains: Gains | None = None,
     only_new: bool = False,
+    newcomers: bool = False,
 ) -> Replay:
     """One request per shopper known before ``now``, asked at ``now``, about what they choose before ``until``.
 
     The frozen protocol of much of the literature: nothing is learned after
-    ``now``. Shoppers who choose nothing (new) until ``until`` are left out.
+    ``now``. Shoppers who choose nothing (new) until ``until`` are left out. With ``newcomers``
+    those who come later are asked too, of whom nothing is known yet.
     Parameters and errors are those of :func:`requests_from_log`.
     """
     if window_size < 0:
         raise ConfigError(f"window_size is 0 or more. Got {window_size}.")
     known = np.zeros(len(log.shoppers) + 1, dtype=bool)
-    known[log.before(now).shopper] = True
+    known[log.shopper if newcomers else log.before(now).shopper] = True
     known[-1] = False  # where code -1 lands
     gain = (gains or Gains()).of(log.kind, log.rating)
     inside = (log.time >= now) & (log.time < until) & known[log.shopper] & (log.item >= 0)
@@ -269,10 +271,10 @@ def _truth(n_requests: int, request: Ints, log: EventLog, events: npt.NDArray[np
 
 
 def _bought_before(log: EventLog, events: npt.NDArray[np.intp], asked: Ints) -> npt.NDArray[np.bool_]:
-    """Whether the shopper of each event had purchased its item before ``asked``: bool of shape (len(events),)."""
+    """Whether the shopper of each event had had its item before ``asked``: bool of shape (len(events),)."""
     span = int(log.item.max(initial=0)) + 1
     keys = log.shopper.astype(np.int64) * span + log.item
-    bought = np.flatnonzero((log.kind == EventKind.purchase) & (log.item >= 0) & (log.shopper >= 0))
+    bought = np.flatnonzero(np.isin(log.kind, HAD) & (log.item >= 0) & (log.shopper >= 0))
     if not len(bought):
         return np.zeros(len(events), dtype=bool)
     # Rows are in order of time, so the first row of each key is its earliest purchase.

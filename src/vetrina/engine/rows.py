@@ -11,25 +11,23 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from vetrina.core import DAY, EventLog, ItemList, Items, Progress, Query, Requests, Silent, Truth, Windows
-from vetrina.core.text import words
+from vetrina.core import DAY, EventLog, ItemList, Progress, Requests, Silent, Truth
 from vetrina.engine.config import RankConfig, ShopConfig
 from vetrina.engine.engine import Engine
-from vetrina.engine.replay import Gains, Replay, requests_from_log
+from vetrina.engine.lessons import divided, lessons_of, some_never_met, spoken
+from vetrina.engine.replay import Replay
 from vetrina.engine.shown import examination_of, positions_of
 from vetrina.engine.stages import refit
 from vetrina.rank import Asked, Examination, TrainingRows
 from vetrina.retrieve.merge import add_scores
 
-__all__ = ["gains_of", "graded_rows", "outcomes_of", "ranker_rows", "replays_of", "rows_of", "spoken", "training_rows"]
+__all__ = ["gains_of", "graded_rows", "outcomes_of", "ranker_rows", "rows_of", "training_rows"]
 
 Floats = npt.NDArray[np.float32]
 
 # With fewer searches in the training days, some are made up: this many at most.
 _ENOUGH_SEARCHES = 200
 _SPOKEN = 1000
-# So many requests are replayed as if so many of the products had just been added.
-_NEW_REQUESTS, _NEW_ITEMS = 0.25, 0.2
 # Candidates of a graded query that nobody judged are kept, as many at least: most of what a search finds is such.
 _UNJUDGED = 80
 # Requests worked on at once, and scores of items held at once by all threads: they bound memory.
@@ -59,23 +57,26 @@ def ranker_rows(
     How far down lists are looked at is learned from the log, unless ``examination`` says it.
     """
     progress = progress or Silent()
-    rows = []
-    if len(log):
-        since = _training_start(log, config.rank)
-        past = refit(engine, log, until=since)
-        known = _some_never_met(log, len(engine.items), config.build.seed)
-        unaware = refit(engine, known, until=since).observe(known)
-        met = log.first_met(len(engine.items))
-        replays = replays_of(log, since, int(log.time[-1]) + 1, config.rank)
-        if replays and _searches([*replays, *([judged] if judged else [])]) < _ENOUGH_SEARCHES:
-            replays.append(spoken(_latest(replays[0], _SPOKEN), engine.items, config.build.seed))
-        total = sum(len(replay.requests) for replay in replays)
-        if config.rank.impressions == "debiased" and examination is None:
-            with progress.step("Learning how far down shoppers look"):
-                examination = examination_of(past, log, since, config.rank, config.build.seed)
-        with progress.step("Replaying the log for training rows", total) as step:
-            for replay in replays:
-                for fitted, part in zip((past, unaware), _divided(replay, known, config), strict=True):
+    rows: list[TrainingRows] = []
+    lessons = lessons_of(log, config)
+    asked = [*(replay for lesson in lessons for replay in lesson.replays), *([judged] if judged else [])]
+    if lessons and lessons[0].replays and _searches(asked) < _ENOUGH_SEARCHES:
+        told = lessons[0].replays[0]
+        told = told.take(np.arange(max(len(told.requests) - _SPOKEN, 0), len(told.requests)))
+        lessons[0].replays.append(spoken(told, engine.items, config.build.seed))
+    total = sum(len(replay.requests) for lesson in lessons for replay in lesson.replays)
+    met = log.first_met(len(engine.items))
+    if lessons and config.rank.impressions == "debiased" and examination is None:
+        since = lessons[-1].until
+        with progress.step("Learning how far down shoppers look"):
+            examination = examination_of(refit(engine, log, until=since), log, since, config.rank, config.build.seed)
+    with progress.step("Replaying the log for training rows", total) as step:
+        for lesson in lessons:
+            known = some_never_met(lesson.log, len(engine.items), config.build.seed)
+            past, unaware = (refit(engine, one, until=lesson.until) for one in (lesson.log, known))
+            past, unaware = past if lesson.log is log else past.observe(lesson.log), unaware.observe(known)
+            for replay in lesson.replays:
+                for fitted, part in zip((past, unaware), divided(replay, known, config), strict=True):
                     made = training_rows(fitted, part, config.rank, config.build.seed, step.advance, met, examination)
                     rows += [_decayed(one, int(log.time[-1]), config.rank.half_life_days) for one in made]
     if judged is not None:
@@ -88,95 +89,6 @@ def ranker_rows(
 def rows_of(engine: Engine, replay: Replay, config: ShopConfig) -> TrainingRows:
     """Rows to learn an order from, of requests of which the engine's stages have seen nothing."""
     return TrainingRows.join(training_rows(engine, replay, config.rank, config.build.seed), engine.feature_names)
-
-
-def _searches(replays: list[Replay]) -> int:
-    return sum(bool(query.text) for replay in replays for query in replay.requests.queries)
-
-
-def spoken(replay: Replay, items: Items, seed: int) -> Replay:
-    """The same requests as if each shopper had typed words of one item that they then chose.
-
-    A log without searches says nothing about words, and a ranker that learned from it alone would
-    not heed them: so known-item queries are made up, as L. Azzopardi, M. de Rijke and K. Balog do
-    (Building simulated queries for known-item topics, SIGIR 2007): one to three words of the item's
-    title, category or colour, drawn at random. Times stay what they were, and every other window:
-    half of the queries are asked by somebody unknown, who would else be met for the first time when
-    served, and given what only suits those who are known.
-
-    Parameters
-    ----------
-    replay : Replay
-    items : Items
-    seed : int
-    """
-    rng = np.random.default_rng(seed)
-    texts = zip(items.table["title"], items.leaf_category, items.table["colour"], strict=True)
-    known = [list(dict.fromkeys(words(" ".join(parts)))) for parts in texts]
-    rows: list[int] = []
-    queries: list[Query] = []
-    chosen: list[dict[int, float]] = []
-    truth = replay.truth
-    for row in range(len(replay.requests)):
-        part = slice(int(truth.offsets[row]), int(truth.offsets[row + 1]))
-        best = part.start + int(truth.gain[part].argmax())
-        item = int(truth.item[best])
-        if known[item]:
-            count = min(int(rng.integers(1, 4)), len(known[item]))
-            drawn = sorted(rng.choice(len(known[item]), count, replace=False).tolist())
-            queries.append(Query(text=" ".join(known[item][place] for place in drawn)))
-            chosen.append({item: float(truth.gain[best])})
-            rows.append(row)
-    some = replay.take(np.array(rows, dtype=np.int64))
-    windows = _forgotten(some.requests.windows, np.arange(len(rows)) % 2 == 1)
-    return Replay(replace(some.requests, queries=queries, windows=windows), Truth.from_lists(chosen), some.shopper)
-
-
-def _forgotten(windows: Windows, whose: npt.NDArray[np.bool_]) -> Windows:
-    """The same windows, those of ``whose`` empty."""
-    sizes = np.where(whose, 0, np.diff(windows.offsets))
-    return windows.gather(np.flatnonzero(~whose[windows.row]), sizes)
-
-
-def _training_start(log: EventLog, config: RankConfig) -> int:
-    """The training days at the end, but never more than the latter half of the log."""
-    return log.last_days(config.training_days, 0.5)
-
-
-def replays_of(log: EventLog, since: int, until: int, config: RankConfig) -> list[Replay]:
-    """What to learn from: every search or session, and recommendations once more for new products alone."""
-    gains = Gains(**config.gains)
-    replay = requests_from_log(log, since, until, window_size=config.window, gains=gains)
-    new = requests_from_log(log, since, until, window_size=config.window, gains=gains, only_new=True)
-    browsing = np.flatnonzero([not query.text for query in new.requests.queries])
-    return [_latest(one, config.training_requests) for one in (replay, new.take(browsing)) if len(one.requests)]
-
-
-def _some_never_met(log: EventLog, n_items: int, seed: int) -> EventLog:
-    """The log as if some of the items had just been added: without any event of theirs."""
-    # A stream of its own: an evaluation that holds items back by the same seed draws others.
-    new = np.random.default_rng([seed, 1]).random(n_items) < _NEW_ITEMS
-    return log.take(~np.append(new, False)[log.item])
-
-
-def _divided(replay: Replay, known: EventLog, config: ShopConfig) -> tuple[Replay, Replay]:
-    """(Most requests as they were, the others with windows out of ``known``).
-
-    In a log every product that is chosen was met before, but for the first time. A ranker that
-    learned from it alone would put what nobody has met below all else, whatever it is like. So it
-    also learns from requests as they would have been if some products had only just been added.
-    """
-    some = np.random.default_rng([config.build.seed, 2]).random(len(replay.requests)) < _NEW_REQUESTS
-    chosen = replay.take(np.flatnonzero(some))
-    requests = chosen.requests
-    windows = known.windows(chosen.shopper, requests.now, config.rank.window)
-    windows = _forgotten(windows, np.diff(requests.windows.offsets) == 0)
-    return replay.take(np.flatnonzero(~some)), chosen._replace(requests=replace(requests, windows=windows))
-
-
-def _latest(replay: Replay, most: int) -> Replay:
-    n = len(replay.requests)
-    return replay if n <= most else replay.take(np.arange(n - most, n))
 
 
 def training_rows(
@@ -329,3 +241,7 @@ def _decayed(rows: TrainingRows, until: int, half_life_days: float) -> TrainingR
     age = np.repeat(until - rows.asked.requests.now, rows.sizes) / DAY
     weight = np.exp2(-age / half_life_days) * (1 if rows.weight is None else rows.weight)
     return replace(rows, weight=weight.astype(np.float32))
+
+
+def _searches(replays: list[Replay]) -> int:
+    return sum(bool(query.text) for replay in replays for query in replay.requests.queries)

@@ -35,9 +35,9 @@ from threadpoolctl import threadpool_limits
 
 from vetrina.core import (
     DAY,
+    HAD,
     Choice,
     Config,
-    EventKind,
     EventLog,
     ItemList,
     Items,
@@ -139,7 +139,7 @@ class Baseline:
         Parameters
         ----------
         requests : Requests
-            What a query excludes is left out: items by name, and the window's purchases.
+            What a query excludes is left out: items by name, and what the window's shopper bought or rated.
         k : int
             Length of the lists, at least 1; shorter only where fewer items are allowed.
         allowed : bool of shape (batch, n_items), optional
@@ -229,13 +229,13 @@ def _places(popularity: Floats) -> Floats:
 
 
 def _without_excluded(requests: Requests, allowed: Allowed, n_items: int) -> Allowed:
-    """``allowed`` less what the query leaves out: items by name, and the window's purchases."""
+    """``allowed`` less what the query leaves out: items by name, and what the window's shopper bought or rated."""
     asks = np.fromiter((query.exclude_purchased for query in requests.queries), dtype=bool, count=len(requests))
     named = [row for row, query in enumerate(requests.queries) if query.exclude]
     if not asks.any() and not named:
         return allowed
     windows = requests.windows
-    bought = (windows.kind == EventKind.purchase) & asks[windows.row]
+    bought = np.isin(windows.kind, HAD) & asks[windows.row]
     inside = np.ones((len(requests), n_items), dtype=bool) if allowed is None else allowed.copy()
     inside[windows.row[bought], windows.item[bought]] = False
     for row in named:

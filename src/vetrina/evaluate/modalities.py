@@ -19,7 +19,7 @@ import numpy.typing as npt
 import polars as pl
 
 from vetrina.catalogue.tables import kind_of_fault
-from vetrina.core import EventKind, ItemList, Items, Requests
+from vetrina.core import HAD, EventKind, ItemList, Items, Requests
 from vetrina.engine import Engine, Replay
 from vetrina.evaluate.metrics import Scores, measure
 from vetrina.evaluate.significance import Interval, bootstrap_difference, bootstrap_mean
@@ -270,7 +270,7 @@ def _ordered(requests: Requests, items: Items, vectors: Floats, sought: Floats) 
                 scores[list(query.exclude)] = -np.inf
             if query.exclude_purchased:
                 own = slice(int(windows.offsets[row]), int(windows.offsets[row + 1]))
-                scores[windows.item[own][windows.kind[own] == EventKind.purchase]] = -np.inf
+                scores[windows.item[own][np.isin(windows.kind[own], HAD)]] = -np.inf
             if not np.any(sought[row]):
                 yield np.empty(0, dtype=np.int32)
                 continue

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 from pydantic import Field
 
-from vetrina.core import Config, EventKind, ItemList, Items, Requests
+from vetrina.core import HAD, Config, EventKind, ItemList, Items, Requests
 
 __all__ = ["PolicyConfig", "allowed_items", "finish"]
 
@@ -48,7 +48,7 @@ def allowed_items(items: Items, requests: Requests, config: PolicyConfig) -> npt
     hidden = windows.kind == EventKind.hide
     allowed[windows.row[hidden], windows.item[hidden]] = False
     only_new = np.array([query.exclude_purchased for query in requests.queries], dtype=bool)
-    bought = (windows.kind == EventKind.purchase) & only_new[windows.row]
+    bought = np.isin(windows.kind, HAD) & only_new[windows.row]
     allowed[windows.row[bought], windows.item[bought]] = False
     return allowed
 

@@ -15,9 +15,14 @@ __all__ = ["History"]
 Floats = npt.NDArray[np.float32]
 
 
+_LOOKED = (EventKind.view, EventKind.click, EventKind.cart, EventKind.rate)
+
+
 @register("features", "history")
 class History(FeatureFamily):
     """How often and how lately the shopper bought or looked at the item; whether a next purchase is due.
+
+    Who rates an item has looked at it.
 
     A basket is all purchases of one time. ``due`` is the time since the last
     purchase divided by the mean time between purchases of the item (1 means:
@@ -45,7 +50,7 @@ class History(FeatureFamily):
         n_items = len(self.items_)
         windows, age = requests.windows, requests.age
         bought = (windows.kind == EventKind.purchase).astype(np.float32)
-        looked = np.isin(windows.kind, [EventKind.view, EventKind.click, EventKind.cart]).astype(np.float32)
+        looked = np.isin(windows.kind, _LOOKED).astype(np.float32)
         fresh = np.exp2(-age / 30)
         table = _Sums(windows.row, windows.item, n_items, lists)
         count, views = table.sum(bought), table.sum(looked)
