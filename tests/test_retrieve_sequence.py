@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from planted import NOW, asked, items_of, lists_of, log_of, nothing, unit
 from vetrina.core import EventKind, EventLog, Items
-from vetrina.core.errors import MissingExtra, SnapshotError
+from vetrina.core.errors import ConfigError, MissingExtra, SnapshotError
 from vetrina.core.onnx import Network
 from vetrina.retrieve import Gru, SasRec
 from vetrina.retrieve.sequence import SequenceModel
@@ -348,6 +348,11 @@ def test_without_content_nothing_is_said_of_a_new_item() -> None:
     known, new = source.score(after(2, 3, 4), lists_of([5, N]))
     assert known > 0 == new
     assert source.score(after(N), lists_of(range(N + 1))).sum() == pytest.approx(1)
+
+
+def test_heads_divide_the_dimensions() -> None:
+    with pytest.raises(ConfigError, match="dim must be a multiple of heads, and 9 is none of 2"):
+        SasRec(dim=9)
 
 
 def test_only_the_latest_events_are_learned_from() -> None:

@@ -7,11 +7,11 @@ it learns is in :mod:`vetrina.retrieve.sequence_training`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from vetrina.core import Whole, register
 from vetrina.core.onnx import Graph
@@ -27,7 +27,13 @@ FAR = 1e9  # taken from what may not be heard
 class SasRecConfig(SequenceConfig):
     """Size of the transformer, and how long it learns."""
 
-    heads: int = Field(default=2, ge=1)
+    heads: int = Field(default=2, ge=1, description="Ways to heed the past, which divide the dimensions.")
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> Self:
+        if self.dim % self.heads:
+            raise ValueError(f"dim must be a multiple of heads, and {self.dim} is none of {self.heads}")
+        return self
 
 
 @register("retriever", "sasrec")

@@ -85,7 +85,7 @@ class SequenceModel(Retriever):
     learns = "log"
     config_type: ClassVar[type[SequenceConfig]] = SequenceConfig
     space = {
-        "dim": Whole(16, 128, log=True),
+        "dim": Choice(32, 64, 96, 128),
         "length": Choice(20, 50, 100),
         "dropout": Real(0.0, 0.6),
         "learning_rate": Real(5e-4, 5e-3, log=True),
