@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from vetrina.core import Component, EventLog, ItemList, Items, Query, Requests
 from vetrina.encode.base import Encoder, unit_rows
+from vetrina.engine.gate import Gate, nobody
 from vetrina.policy import PolicyConfig, allowed_items, finish
 from vetrina.rank import Asked, FeatureFamily, MatchScore, Ranker, TrainingRows
 from vetrina.retrieve.base import Retriever
@@ -72,6 +73,8 @@ class Engine:
     policy : PolicyConfig
     fuser : Fuser, optional
         What made the items' fused vectors; makes those of queries.
+    gate : Gate, optional
+        How far what is known of the shopper may change the order of a search; as far as the ranker likes when absent.
     """
 
     items: Items
@@ -82,6 +85,7 @@ class Engine:
     ranker: Ranker
     policy: PolicyConfig
     fuser: Fuser | None = None
+    gate: Gate | None = None
 
     @property
     def feature_names(self) -> list[str]:
@@ -173,10 +177,11 @@ class Engine:
         """Score of every row by the ranker that is for its request: float32 of shape (n_rows,)."""
         asked = Asked(requests, lists, self.items)
         like = self._asks_like(requests, lists)
+        scores = self._gated(self.ranker.score, asked, features)
         if not like.any():
-            return self.ranker.score(features, asked)
+            return scores
         # By a ranker each: what reads the windows needs whole lists, so both are asked about all rows.
-        return np.where(like, self.likeness.score(features, asked), self.ranker.score(features, asked))
+        return np.where(like, self.likeness.score(features, asked), scores)
 
     def contributions(self, requests: Requests, lists: ItemList, features: Floats) -> Floats:
         """Shares of :meth:`score`: of each feature, of each of the ranker's own groups, and what is common.
@@ -185,11 +190,23 @@ class Engine:
         """
         asked = Asked(requests, lists, self.items)
         like = self._asks_like(requests, lists)
+        shares = self._gated(self.ranker.contributions, asked, features)
         if not like.any():
-            return self.ranker.contributions(features, asked)
-        groups = self.ranker.groups
-        shares = (one.contributions_under(groups, features, asked) for one in (self.likeness, self.ranker))
-        return np.where(like[:, None], *shares)
+            return shares
+        return np.where(like[:, None], self.likeness.contributions_under(self.ranker.groups, features, asked), shares)
+
+    def _gated(self, ask: Callable[[Floats, Asked], Floats], asked: Asked, features: Floats) -> Floats:
+        """What the ranker says of each row, as far as the gate lets it heed who asks."""
+        said = ask(features, asked)
+        if self.gate is None:
+            return said
+        opening = self.gate.opening(asked, features, self.feature_names, self.sources)[asked.lists.row]
+        if (opening == 1).all():
+            return said
+        general = ask(self.gate.general(features), replace(asked, requests=nobody(asked.requests)))
+        opening = opening.reshape(-1, *[1] * (said.ndim - 1))
+        # Written so that what is wide open stays what it was, to the last bit.
+        return np.where(opening == 1, said, general + opening * (said - general)).astype(np.float32)
 
     def _asks_like(self, requests: Requests, lists: ItemList) -> npt.NDArray[np.bool_]:
         """Rows whose request shows something to find similar items to, where items have vectors to compare."""

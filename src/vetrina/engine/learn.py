@@ -7,19 +7,24 @@ from dataclasses import replace
 from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 
-from vetrina.core import EventLog, Items, Progress, Silent, component_class, create
+from vetrina.core import EventLog, ItemList, Items, Progress, Requests, Silent, component_class, create
 from vetrina.encode.base import Encoder
 from vetrina.engine.config import ShopConfig
 from vetrina.engine.engine import Engine
+from vetrina.engine.gate import Gate, Lessons, nobody
 from vetrina.engine.replay import Replay
 from vetrina.engine.rows import ranker_rows
 from vetrina.engine.stages import added_up, fit_stages
 from vetrina.rank import Ranker, TrainingRows
+from vetrina.retrieve.merge import add_scores
 from vetrina.vectors import Fuser
 
 __all__ = ["enough_to_learn", "fit_ranker", "learn", "learn_ranker", "unfitted_ranker"]
 
+# One request in so many teaches the gate and not its ranker; of so many it is seen which features are personal.
+_HELD_OUT, _ENOUGH_LISTS = 5, 200
 # Trees learned from fewer requests than this order worse than similarities, or not at all.
 _ENOUGH_CHOICES = 50
 
@@ -70,10 +75,40 @@ def fit_ranker(engine: Engine, rows: TrainingRows, config: ShopConfig, progress:
     """The same engine with the ranker of ``config`` fitted on ``rows``; a match score where they hold too little."""
     if not enough_to_learn(rows):
         # Nothing was chosen, or too little to learn an order from: similarities, added up.
-        return replace(engine, ranker=added_up(config).fit(rows))
+        engine = replace(engine, ranker=added_up(config).fit(rows))
+        return replace(engine, gate=fit_gate(engine, rows, config))
     ranker = unfitted_ranker(config)
     with (progress or Silent()).step(f"Fitting {config.rank.ranker} on {len(rows.gain):,} rows"):
-        return replace(engine, ranker=ranker.fit(rows))
+        engine = replace(engine, ranker=ranker.fit(rows))
+    return replace(engine, gate=fit_gate(engine, rows, config))
+
+
+def fit_gate(engine: Engine, rows: TrainingRows, config: ShopConfig) -> Gate | None:
+    """What [rank] gate asks for: learned from a fifth of the requests, by a ranker that learned from the others."""
+    if not config.rank.gate or rows.asked is None:
+        return None
+    requests = np.arange(len(rows.sizes))
+    held = requests % _HELD_OUT == _HELD_OUT - 1
+    some = rows.take(requests[held])
+    if some.asked is None or not len(some.sizes):
+        return None
+    few = some.take(np.arange(min(len(some.sizes), _ENOUGH_LISTS)))
+    assert few.asked is not None
+    known, unknown = (
+        _features(engine, one, few.asked.lists) for one in (few.asked.requests, nobody(few.asked.requests))
+    )
+    gate = Gate().tell_apart(known, unknown)
+    others = rows.take(requests[~held])
+    ranker = unfitted_ranker(config).fit(others) if enough_to_learn(others) else engine.ranker
+    lessons = Lessons(some.asked, some.sizes, some.features, some.gain, rows.names, ranker)
+    return gate.learn(lessons, engine.sources)
+
+
+def _features(engine: Engine, requests: Requests, lists: ItemList) -> npt.NDArray[np.float32]:
+    """Features of items as ``requests`` would find them."""
+    asked = ItemList(lists.offsets, lists.item)
+    add_scores(engine.sources, requests, asked)
+    return engine.compute_features(requests, asked)
 
 
 def unfitted_ranker(config: ShopConfig) -> Ranker:

@@ -29,6 +29,7 @@ from vetrina.encode.base import Encoder
 from vetrina.engine.checksum import checksum, file_checksum
 from vetrina.engine.config import ShopConfig
 from vetrina.engine.engine import Engine
+from vetrina.engine.gate import Gate
 from vetrina.rank import FeatureFamily, Ranker
 from vetrina.retrieve.base import Retriever
 from vetrina.vectors import Fuser
@@ -234,6 +235,8 @@ def _write_engine(engine: Engine, folder: Path) -> None:
     engine.ranker.save(folder / "ranker")
     if engine.fuser is not None:
         engine.fuser.save(folder / "fuser")
+    if engine.gate is not None:
+        engine.gate.save(folder / "gate")
     (folder / "stages.json").write_text(json.dumps({"k": dict(engine.k)}), encoding="utf-8")
 
 
@@ -255,6 +258,7 @@ def _read_engine(folder: Path) -> Engine:
         ranker=cast(Ranker, _load("ranker", folder / "ranker")),
         policy=config.policy,
         fuser=cast(Fuser, _load("fuser", folder / "fuser")) if (folder / "fuser").exists() else None,
+        gate=Gate.load(folder / "gate") if (folder / "gate").exists() else None,
     )
 
 
