@@ -97,8 +97,8 @@ def test_the_order_of_choices_says_more_than_which_they_are(real_data: Path, rep
     assert min(lead(table, name) for name in rivals) > 0.01
 
 
-#: Where popularity is surely behind, by shop and protocol. New products have no place among all (docs: ranking): what is
-#: known is likelier to be chosen; so they are told apart among themselves, and found by words.
+#: Where popularity is surely behind, by shop and protocol. New products have no place among all, for what is known is
+#: likelier to be chosen; so they are told apart among themselves, and found by words.
 AHEAD = {
     ("fashion", "cold-items"): ("Searches",),
     ("fashion", "cold-shoppers"): ("Searches",),
