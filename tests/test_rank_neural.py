@@ -137,7 +137,8 @@ def test_events_are_read_newest_last_with_kind_and_age() -> None:
     np.testing.assert_allclose(marks[0, 0], [1, 0, 0, 0, 1, 0, 0, math.log(4), 0], atol=1e-6)
     np.testing.assert_allclose(marks[0, 1], [1, 0, 1, 0, 0, 0, 0, math.log(1.01), 1], atol=1e-5)
     assert not marks[1].any()
-    np.testing.assert_allclose(marks[2], [[0] * 9, [1, 0, 0, 1, 0, 0, 0, math.log(2), 0]], atol=1e-6)
+    np.testing.assert_allclose(marks[2, 1], [1, 0, 0, 1, 0, 0, 0, math.log(2), 0], atol=1e-6)
+    assert not marks[2, 0].any()
 
 
 def test_attention_event_by_event() -> None:
@@ -232,7 +233,7 @@ def first_is_right(score: Floats, rows: TrainingRows) -> float:
 def test_a_taste_that_only_attention_to_each_past_item_finds() -> None:
     items = kinds_of_things()
     rows, fresh = tastes(1500, 0, items), tastes(300, 1, items)
-    ranker = DIN(dim=12, hidden=16, epochs=8, learning_rate=3e-3, seed=1).fit(rows)
+    ranker = DIN(dim=12, hidden=16, epochs=4, batch=16, seed=1).fit(rows)
     right = first_is_right(ranker.score(fresh.features, fresh.asked), fresh)
     assert right > 0.8
     assert first_is_right(Network(iterations=30).fit(rows).score(fresh.features), fresh) < 0.2  # one of ten by chance
@@ -240,7 +241,7 @@ def test_a_taste_that_only_attention_to_each_past_item_finds() -> None:
     assert fresh.asked is not None
     nobody = Asked(asked([[]] * 300), fresh.asked.lists, items)
     assert first_is_right(ranker.score(fresh.features, nobody), fresh) < 0.2
-    # And the past item that it heeds most is of the chosen one's kind.
+    # And the past item that speaks most for the chosen one is of its kind.
     chosen = fresh.gain > 0
     heeded = ranker.heeded(fresh.features, fresh.asked)
     assert np.mean(heeded[chosen] // 4 == fresh.asked.lists.item[chosen] // 4) > 0.8
@@ -271,7 +272,7 @@ def test_chances_hold_over_all_that_was_shown() -> None:
         ), would.astype(np.float32)
 
     (rows, _), (fresh, would) = shown(24_000, 0), shown(24_000, 1)
-    ranker = DIN(hidden=16, epochs=6, loss="cross_entropy", learning_rate=1e-2).fit(rows)
+    ranker = DIN(hidden=16, epochs=6, loss="cross_entropy", learning_rate=1e-2, batch=16).fit(rows)
     chance = ranker.chances(fresh.features)
     truth = {0: fresh.gain > 0, 2: fresh.gain == 3}
     for stage, happened in truth.items():
@@ -388,7 +389,7 @@ def test_weights_say_how_much_a_row_counts() -> None:
             rows.features, rows.gain, rows.sizes, rows.names, np.where(known, 5, 1).astype(np.float32), rows.asked
         )
         plain = TrainingRows(rows.features, rows.gain, rows.sizes, rows.names, asked=rows.asked)
-        options: dict[str, Any] = {**SMALL, "epochs": 6, "learning_rate": 1e-2, "loss": "cross_entropy"}
+        options: dict[str, Any] = {**SMALL, "epochs": 8, "learning_rate": 2e-2, "batch": 8, "loss": "cross_entropy"}
         heavy, light = (make(**options).fit(one).score(rows.features, rows.asked) for one in (weighed, plain))
         assert heavy.mean() > light.mean() + 0.2
 
@@ -443,3 +444,16 @@ def test_many_rows_are_scored_in_parts() -> None:
     score = ranker.score(many.features, Asked(requests, lists, many.asked.items))
     np.testing.assert_allclose(score.reshape(times, -1), np.tile(ranker.score(rows.features, rows.asked), (times, 1)),
                                atol=1e-5)  # fmt: skip
+
+
+def test_the_past_item_that_is_named_is_of_the_window() -> None:
+    rows = sample_rows(30)
+    ranker = DIN(dim=6, hidden=8, epochs=6, learning_rate=1e-2, batch=8).fit(rows)
+    assert rows.asked is not None
+    heeded = ranker.heeded(rows.features, rows.asked)
+    windows, row = rows.asked.requests.windows, rows.asked.lists.row
+    sizes = np.diff(windows.offsets)[row]
+    assert np.all(heeded[sizes == 0] == -1)
+    assert np.mean(heeded[sizes > 0] >= 0) > 0.9
+    for place in np.flatnonzero(sizes > 0)[::7]:
+        assert heeded[place] in windows.item[windows.offsets[row[place]] : windows.offsets[row[place] + 1]]

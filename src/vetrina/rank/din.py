@@ -190,7 +190,8 @@ class DIN(NeuralRanker):
         interest = graph.add("MatMul", weight, event)
         read = graph.add("Concat", interest, graph.add("ReduceSum", weight, two, keepdims=1), axis=2)
         shapes = {"read": ["batch", "candidates", dim + 1], "attention": ["batch", "candidates", "window"]}
-        return graph.written({"read": read, "attention": weight}, shapes)
+        shapes["events"] = ["batch", "window", dim]
+        return graph.written({"read": read, "attention": weight, "events": event}, shapes)
 
     def _read(self, network: Any, vectors: Any, prepared: Any) -> Any:
         item, request, place = prepared["item"], prepared["request"], prepared["place"]
@@ -198,8 +199,8 @@ class DIN(NeuralRanker):
         # The candidates of each request side by side; what fills up the shorter lists is dropped again.
         slots = np.zeros(shape, dtype=np.int64) if isinstance(item, np.ndarray) else item.new_zeros(shape)
         slots[request, place] = item
-        found = network(vectors[slots], vectors[prepared["past"]], prepared["marks"])
-        return [one[request, place] for one in found]
+        read, weights, events = network(vectors[slots], vectors[prepared["past"]], prepared["marks"])
+        return read[request, place], weights[request, place], events
 
     def _loss(self, torch: Any, outputs: Any, batch: dict[str, Any]) -> Any:
         log_odds = torch.from_numpy(self.fixed_).to(outputs.device)
@@ -216,6 +217,11 @@ class DIN(NeuralRanker):
         score = yes[:, 0] + torch.log(inner.clamp(min=_LEAST))
         order = listwise if self.config.loss == "listwise" else bpr
         return loss + order(torch, score, batch)
+
+    def _usual(self, targets: dict[str, npt.NDArray[Any]]) -> Floats:
+        reached = targets["weight"] @ targets["stages"]
+        share = (reached + 1) / (np.append(targets["weight"].sum(), reached[:-1]) + 2)
+        return np.asarray(np.log(share / (1 - share)), dtype=np.float32)
 
     @property
     def _valued(self) -> Valued:
@@ -256,15 +262,23 @@ class DIN(NeuralRanker):
         return np.cumprod(sigmoid(odds), axis=1).astype(np.float32)
 
     def heeded(self, features: Floats, asked: Asked) -> npt.NDArray[np.int32]:
-        """The past item that the attention unit gives most weight for each row's item; -1 where none has any."""
+        """The past item that adds most to each row's score, or takes most away where all of them do; -1 for none.
+
+        What is read in a window is a sum over its events, so its share of the score is one too.
+        """
         self.require_fitted("_tower")
-        found = [np.empty(0, dtype=np.int32)]
-        for prepared in self._parts(features, asked):
-            weights = self._read(self._run, prepared.content @ self.project_, vars(prepared))[1]
-            best = weights.argmax(axis=1)
-            place = prepared.past[prepared.request, best]
-            none = np.take_along_axis(weights, best[:, None], axis=1)[:, 0] <= 0
-            found.append(np.where(none, -1, prepared.ids[place]).astype(np.int32))
+        dim, found = self.config.dim, [np.empty(0, dtype=np.int32)]
+        for prepared, rows in zip(self._parts(features, asked), self._inputs(features, asked), strict=True):
+            vectors = prepared.content @ self.project_
+            _, weights, events = self._read(self._run, vectors, vars(prepared))
+            slopes = self._tower.slopes(rows, self._valued)[:, prepared.rows.shape[1] + dim :]
+            # By the number that is read, and by its product with the candidate's.
+            by_event = slopes[:, :dim] + slopes[:, dim + 1 :] * vectors[prepared.item]
+            shares = weights * (np.einsum("nd,nld->nl", by_event, events[prepared.request]) + slopes[:, dim : dim + 1])
+            shares = np.where(prepared.marks[prepared.request, :, 0] > 0, shares, 0)
+            loudest = np.where(shares.sum(axis=1) >= 0, shares.argmax(axis=1), shares.argmin(axis=1))
+            past = prepared.ids[prepared.past[prepared.request, loudest]]
+            found.append(np.where(shares.any(axis=1), past, -1).astype(np.int32))
         return np.concatenate(found)
 
 
@@ -295,8 +309,8 @@ def _attention(torch: Any, dim: int, hidden: int, window: int) -> Any:
         def forward(self, candidates: Any, past: Any, marks: Any) -> Any:
             """Of (batch, candidates, dim), (batch, window, dim) and (batch, window, MARKS).
 
-            What is read, (batch, candidates, dim + 1), and weights, (batch, candidates, window). All requests are
-            judged at once, so that one product of matrices takes the place of one for each candidate.
+            What is read, (batch, candidates, dim + 1), weights, (batch, candidates, window), and the events that
+            they weigh. All candidates are judged at once: one product of matrices takes the place of many.
             """
             event = past + self.event(marks)
             by_unit = candidates.unsqueeze(1) * self.of_product.weight.unsqueeze(1)  # (batch, hidden, candidates, dim)
@@ -306,6 +320,6 @@ def _attention(torch: Any, dim: int, hidden: int, window: int) -> Any:
             inner = inner + self.of_candidate(candidates).transpose(1, 2).unsqueeze(3)
             judged = (self.out.weight @ self.bend(inner).flatten(2)).view(len(past), candidates.shape[1], -1)
             weight = judged * marks[:, :, 0].unsqueeze(1)
-            return torch.cat([weight @ event, weight.sum(dim=2, keepdim=True)], dim=2), weight
+            return torch.cat([weight @ event, weight.sum(dim=2, keepdim=True)], dim=2), weight, event
 
     return Attention()

@@ -86,6 +86,12 @@ class LSTM(NeuralRanker):
         entropy = torch.nn.functional.binary_cross_entropy_with_logits
         return entropy(score, (gain > 0).to(score.dtype), weight)
 
+    def _usual(self, targets: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
+        gain, weight = targets["gain"], targets["weight"]
+        share = np.average(gain > 0, weights=weight)
+        usual = {"mse": np.average(gain, weights=weight), "cross_entropy": np.log(share / (1 - share)), "bpr": 0.0}
+        return np.array([usual[self.config.loss]], dtype=np.float32)
+
     @property
     def _valued(self) -> Valued:
         return _itself

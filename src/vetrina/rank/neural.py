@@ -33,6 +33,7 @@ Ints = npt.NDArray[np.int64]
 _SESSION = 30 * 60  # seconds, after which a visit has ended
 _ROWS = 4096  # scored at once
 _PCA_ITEMS = 20_000
+_WARM = 0.05  # of the steps
 #: Vectors that are made anew from the log for every fit: those of training rows are not those of a shop's snapshot.
 _LEARNED_FROM_LOG = ("fused", "behaviour")
 _KINDS = (EventKind.view, EventKind.click, EventKind.cart, EventKind.purchase, EventKind.rate, EventKind.hide)
@@ -51,12 +52,12 @@ class NeuralConfig(Config):
     window: int = Field(default=50, ge=1, description="Latest events of a window that are read.")
     dim: int = Field(default=32, ge=1, description="Dimensions to which an item's vectors are reduced.")
     hidden: int = Field(default=64, ge=2, description="Units of the first dense layer; the second has half as many.")
-    epochs: int = Field(default=12, ge=1, description="How often every request is learned from, at most.")
+    epochs: int = Field(default=6, ge=1, description="How often every request is learned from, at most.")
     patience: int = Field(
-        default=2, ge=1, description="Learning ends after so many epochs that do not help on the latest fifth."
+        default=3, ge=1, description="Learning ends after so many epochs that do not help on the latest fifth."
     )
-    batch: int = Field(default=64, ge=1, description="Requests learned from at once.")
-    learning_rate: float = Field(default=1e-3, gt=0)
+    batch: int = Field(default=32, ge=1, description="Requests learned from at once.")
+    learning_rate: float = Field(default=2e-3, gt=0, description="At its height; it ends at 0.")
     weight_decay: float = Field(default=1e-3, ge=0)
     dropout: float = Field(default=0.1, ge=0, lt=1, description="Share of hidden units left out while learning.")
     device: str = Field(
@@ -138,7 +139,7 @@ class NeuralRanker(Ranker):
         "dim": Whole(8, 64, log=True),
         "window": Whole(10, 100, log=True),
         "hidden": Whole(16, 128, log=True),
-        "learning_rate": Real(3e-4, 5e-3, log=True),
+        "learning_rate": Real(1e-3, 1e-2, log=True),
         "weight_decay": Real(1e-5, 1e-1, log=True),
         "dropout": Real(0, 0.4),
     }
@@ -172,6 +173,10 @@ class NeuralRanker(Ranker):
 
     def _begin(self, rows: TrainingRows) -> dict[str, npt.NDArray[Any]]:
         """Check what is to be learned, and say what :meth:`_loss` wants to know of each row."""
+        raise NotImplementedError
+
+    def _usual(self, targets: dict[str, npt.NDArray[Any]]) -> Floats:
+        """Outputs that are right on the mean, from which learning begins."""
         raise NotImplementedError
 
     @property
@@ -211,6 +216,8 @@ class NeuralRanker(Ranker):
             parts = torch.nn.ParameterDict({"project": project}), reader, tower
             for part in parts:
                 part.to(config.device)
+            with torch.no_grad():
+                tower.out_b[:] = torch.from_numpy(self._usual(targets))
             self.curves_ = self._learn(torch, parts, prepared, rows, targets)
         self.project_ = project.detach().cpu().numpy()
         weights = {name: one.detach().cpu().numpy() for name, one in tower.named_parameters()}
@@ -264,6 +271,11 @@ class NeuralRanker(Ranker):
         optimizer = torch.optim.AdamW(
             [one for part in parts for one in part.parameters()], config.learning_rate, weight_decay=config.weight_decay
         )
+        steps = config.epochs * -(-len(earlier) // config.batch)
+        # Up in the first twentieth of the steps, then down to nothing in a line.
+        pace = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: min((step + 1) / max(_WARM * steps, 1), (1 - step / steps) / (1 - _WARM))
+        )
         rng = np.random.default_rng(config.seed)
         curves: dict[str, list[tuple[float, float]]] = {"loss by epoch": [], "loss on the latest fifth by epoch": []}
         best, since, kept = np.inf, 0, copy.deepcopy([part.state_dict() for part in parts])
@@ -276,6 +288,7 @@ class NeuralRanker(Ranker):
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
+                pace.step()
                 losses.append(float(loss.detach()))
             for part in parts:
                 part.eval()

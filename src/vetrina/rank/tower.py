@@ -72,11 +72,7 @@ class Tower:
         (shares of shape (n_rows, width), scores of shape (n_rows,), score of a row of zeros)
         """
         x: Doubles = np.asarray(rows, dtype=np.float64)
-        points, weights = np.polynomial.legendre.leggauss(_POINTS)
-        slopes = np.zeros_like(x)
-        for point, weight in zip((points + 1) / 2, weights / 2, strict=True):
-            slopes += weight * self._slope(point * x, valued)
-        shares = x * slopes
+        shares = x * self.slopes(x, valued)
         scores = valued(self.outputs(x))[0]
         zero = float(valued(self.outputs(np.zeros((1, x.shape[1]))))[0][0])
         size = np.abs(shares)
@@ -84,6 +80,15 @@ class Tower:
         missed = (scores - zero - shares.sum(axis=1))[:, None]
         shares += np.where(whole > 0, missed * size / np.where(whole > 0, whole, 1), 0)
         return shares, scores, zero
+
+    def slopes(self, rows: npt.NDArray[np.floating], valued: Valued) -> Doubles:
+        """Slope of the score by each number, averaged on the way from zeros: float64 of the shape of ``rows``."""
+        x: Doubles = np.asarray(rows, dtype=np.float64)
+        points, weights = np.polynomial.legendre.leggauss(_POINTS)
+        slopes = np.zeros_like(x)
+        for point, weight in zip((points + 1) / 2, weights / 2, strict=True):
+            slopes += weight * self._slope(point * x, valued)
+        return slopes
 
     def _forward(self, rows: Doubles) -> tuple[Doubles, list[Doubles], list[Doubles]]:
         """(outputs, input of each cross layer and what the last gives, input of each activation)."""
