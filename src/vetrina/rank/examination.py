@@ -17,7 +17,8 @@ Clicks alone do not tell the two apart, since good items stand high. Two estimat
   together with the curve (regression EM: Wang et al., Position Bias Estimation for Unbiased Learning to
   Rank in Personal Search, WSDM 2018). EM raises the likelihood of the clicks, ``sum of c log(p) +
   (1 - c) log(1 - p)`` with ``p = examine(k) sigmoid(f(x))``, by little steps where clicks are rare; here
-  each tree of ``f`` follows the gradient of that likelihood, and the curve is brought up to date after it.
+  each tree of ``f`` follows the gradient of that likelihood, and after it the curve is the one by which as
+  many clicks are expected at each position as there were.
   It is right as far as the features say what in a list's order has to do with what shoppers want.
 
 Both are rough where clicks are few. :func:`smoothed` joins neighbouring positions: a curve that falls
@@ -189,9 +190,9 @@ def from_regression(
             forest.update(fobj=partial(slope, rows))
             raw[others] += np.asarray(forest.predict(features[others], start_iteration=tree, num_iteration=1))
         for _ in range(3):
-            attract = 1 / (1 + np.exp(-raw - common))
-            rest = np.where(clicked, 0.0, attract / (1 - np.minimum(curve[k] * attract, 1 - _SMALL)))
-            curve = np.maximum(clicks / np.maximum(np.bincount(k, rest, size), _SMALL), _SMALL)
+            # As many clicks at each position as are expected there.
+            expected = np.bincount(k, 1 / (1 + np.exp(-raw - common)), size)
+            curve = np.maximum(clicks / np.maximum(expected, _SMALL), _SMALL)
             # The first position is always looked at: what is clicked there more or less is attraction.
             common += np.log(curve[0])
             curve /= curve[0]
