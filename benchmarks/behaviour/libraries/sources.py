@@ -19,7 +19,7 @@ from vetrina.retrieve import Gru, SasRec
 
 DISTRIBUTIONS = ["vetrina", "torch", "implicit"]
 
-_TUNED = ("dim", "dropout", "learning_rate", "epochs")
+_TUNED = ("dim", "length", "dropout", "learning_rate", "epochs")
 _SASREC, _GRU = ({name: _plain(cls)[name] for name in _TUNED} for cls in (SasRec, Gru))
 RECOMMENDERS = {
     "SASRec": _SASREC,

@@ -30,7 +30,7 @@ class SequenceConfig(Config):
     dim: int = Field(
         default=64, ge=1, description="Dimensions of an item's embedding, and of what is read of a window."
     )
-    length: int = Field(default=50, ge=1, description="Last events of the window that are read.")
+    length: int = Field(default=100, ge=1, description="Last events of the window that are read.")
     layers: int = Field(default=1, ge=1)
     dropout: float = Field(default=0.2, ge=0, lt=1)
     content: str = Field(
@@ -60,7 +60,7 @@ class SequenceConfig(Config):
         default=4096, ge=1, description="Items drawn for each step that are not chosen; all, where there are no more."
     )
     events: int = Field(default=500_000, ge=1, description="Latest events that are learned from.")
-    epochs: int = Field(default=15, ge=0, description="How often all events are learned from, at most.")
+    epochs: int = Field(default=15, ge=1, description="How often all events are learned from, at most.")
     batch: int = Field(default=64, ge=1, description="Pieces of windows in each step.")
     learning_rate: float = Field(default=2e-3, gt=0)
     search_sessions: bool = Field(

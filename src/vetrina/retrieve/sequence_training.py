@@ -355,8 +355,8 @@ def _held_ndcg(torch: Any, model: Any, paths: Paths, held: npt.NDArray[np.bool_]
     found = []
     model.eval()
     with torch.no_grad():
-        for first in range(0, len(stop), 256):
-            batch = batch_of(paths, start[first : first + 256], stop[first : first + 256], held)
+        for first in range(0, len(stop), 32):  # a step may bring many items, each of which is ranked among all
+            batch = batch_of(paths, start[first : first + 32], stop[first : first + 32], held)
             states, table, place, target = _read(torch, model, paths, batch, config)
             logits = (states @ table.T)[place]
             rank = 1 + (logits > logits.gather(1, target[:, None])).sum(dim=1)
