@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -115,7 +115,7 @@ def unfitted_ranker(config: ShopConfig) -> Ranker:
     """The ranker that the shop names, with its options; the build's seed and device where it has such options."""
     name = config.rank.ranker
     known = component_class("ranker", name).config_type.model_fields
-    of_build = {key: getattr(config.build, key) for key in ("seed", "device") if key in known}
+    of_build: dict[str, Any] = {key: getattr(config.build, key) for key in ("seed", "device") if key in known}
     return cast(Ranker, create("ranker", name, {**of_build, **config.rank.options}))
 
 
