@@ -60,6 +60,8 @@ class Library:
     file, python : Path
     models : dict of str to dict of str to dict
         Options of each model, by kind of task.
+    first : dict of str to list of dict
+        Points of a system that are tried before the sampler draws, by what they change of its defaults.
     versions : dict of str to str
     evaluates : bool
         Whether it has metrics of its own.
@@ -68,6 +70,7 @@ class Library:
     file: Path
     python: Path
     models: dict[str, dict[str, dict[str, Any]]]
+    first: dict[str, list[dict[str, Any]]]
     versions: dict[str, str]
     evaluates: bool
 
@@ -146,7 +149,7 @@ def libraries(files: Sequence[Path], folder: Path, say: Say) -> tuple[list[Libra
             say(f"{file.stem}: left out: {error}")
             continue
         models = {kind: told_[kind] for kind in ("recommend", "search")}
-        found.append(Library(file, python, models, told_["versions"], told_["evaluates"]))
+        found.append(Library(file, python, models, told_["first"], told_["versions"], told_["evaluates"]))
     return found, failures
 
 
@@ -194,13 +197,17 @@ def answer(task: Task, library: Library, system: str, peer: Peer, budget: Budget
         When the library does not do what it is asked.
     """
     space, default = read_space(library.models[task.kind][system], f"{library.file.name}: {system}")
+    first = [
+        default,
+        *({**default, **point} for point in library.first.get(system, []) if point.keys() <= space.keys()),
+    ]
     gathered = {name: _Gathered() for name in task.tables}
     spent = _Spent()
     with tempfile.TemporaryDirectory(prefix="vetrina-peers-") as made:
         place = Path(made)
         write_items(task, place)
         for number, one in enumerate(task.rounds):
-            points = _tuned(task, one, system, peer, budget, place / f"tuning-{number}", (space, default), spent)
+            points = _tuned(task, one, system, peer, budget, place / f"tuning-{number}", (space, first), spent)
             _tested(task, one, system, peer, place / f"final-{number}", points, gathered, spent)
         lists = {
             name: ItemList.from_lists([row for part in one.lists for row in part]) for name, one in gathered.items()
@@ -227,11 +234,12 @@ def _tuned(
     peer: Peer,
     budget: Budget,
     folder: Path,
-    options: tuple[Mapping[str, Any], dict[str, Any]],
+    options: tuple[Mapping[str, Any], Sequence[dict[str, Any]]],
     spent: _Spent,
 ) -> dict[str, dict[str, Any]]:
     """The best options for each table, judged on the round's parts for tuning alone."""
-    space, default = options
+    space, first = options
+    default = first[0]
     if not space:
         return dict.fromkeys(task.tables, default)
     places = [folder.with_name(f"{folder.name}-{number}") for number in range(len(one.tuning))]
@@ -258,7 +266,7 @@ def _tuned(
     began = time.monotonic()
     try:
         seconds = budget.seconds / len(task.rounds)
-        done = search_space(system, space, [default], judge, trials=budget.trials, seconds=seconds, rng=one.seed)
+        done = search_space(system, space, first, judge, trials=budget.trials, seconds=seconds, rng=one.seed)
     except VetrinaError as error:
         raise PeerFailed(f"tuning: {error}") from error
     spent.tuning += time.monotonic() - began

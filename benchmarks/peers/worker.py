@@ -156,6 +156,7 @@ class Worker:
         return {
             "recommend": getattr(self.module, "RECOMMENDERS", {}),
             "search": getattr(self.module, "SEARCHERS", {}),
+            "first": getattr(self.module, "FIRST", {}),
             "versions": versions,
             "evaluates": hasattr(self.module, "own_evaluation"),
         }

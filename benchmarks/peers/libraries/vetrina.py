@@ -4,7 +4,6 @@ It has no block of requirements: it runs in the harness's own environment.
 """
 
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +28,6 @@ from vetrina.engine.config import RankConfig
 from vetrina.engine.encoding import encode_items
 from vetrina.engine.replay import Gains
 from vetrina.evaluate import BM25, OwnFrequency, Popularity
-from vetrina.rank import MatchScore
 
 DISTRIBUTIONS = ["vetrina", "lightgbm", "tantivy"]
 
@@ -46,15 +44,32 @@ def _plain(cls):
     return options
 
 
-# Trees where the log teaches an order, similarities added up where it does not: [rank] ranker in shop.toml.
-_RANKER = {"ranker": ["lambdamart", "match_score"], **_plain(component_class("ranker", "lambdamart"))}
+# [rank] training and ranker in shop.toml, and half_life_days of the sources that learn from the log: sessions as they
+# were, or what is chosen later, or what is hidden; trees, or weights learned or given.
+_TREES = _plain(component_class("ranker", "lambdamart"))
+_LEARNING = {
+    "training": ["sessions", "ahead", "hidden"],
+    "ranker": ["lambdamart", "linear", "match_score"],
+    "half_life_days": [30.0, 5000.0],
+    **_TREES,
+}
+_SMALL = {"trees": 150, "leaves": 7, "learning_rate": 0.03, "min_rows_in_leaf": 1000, "feature_share": 0.5}
 RECOMMENDERS = {
-    "Vetrina": _RANKER,
+    "Vetrina": _LEARNING,
     "own frequency": _plain(OwnFrequency),
     "popularity, last days": {"days": [14, 60, 30, 7, 3, 1]},
     "popularity": {},
 }
-SEARCHERS = {"Vetrina": _RANKER, "BM25 (tantivy)": _plain(BM25)}
+SEARCHERS = {"Vetrina": {"ranker": ["lambdamart", "match_score"], **_TREES}, "BM25 (tantivy)": _plain(BM25)}
+FIRST = {
+    "Vetrina": [
+        {"training": "ahead"},
+        {"training": "ahead", "half_life_days": 5000.0, **_SMALL},
+        {"training": "hidden", "half_life_days": 5000.0, "ranker": "linear"},
+    ]
+}
+# What the log is learned from, where not sessions: four times thirty days ahead, and more of what was not chosen.
+_TRAINING = {"training_days": 120.0, "negatives": 100}
 _BASELINES = {"own frequency": OwnFrequency, "popularity, last days": Popularity, "popularity": Popularity}
 
 # What takes long and does not depend on the options, by what it depends on.
@@ -74,7 +89,13 @@ def fit(model, train, options):
         return _BASELINES[model](Gains(**train.gains), **options).fit(items, log)
     if model == "BM25 (tantivy)":
         return _kept("words", train.folder.parent, lambda: BM25().fit(items, log)).weighted(**options)
-    return _kept("stages", train.folder, lambda: _Stages(train, items, log)).ranker(options)
+    rank = {name: options[name] for name in ("training", "ranker") if name in options}
+    half_life = options.get("half_life_days", 30.0)
+    stages = _kept(
+        "stages", (train.folder, rank.get("training"), half_life), lambda: _Stages(train, items, log, rank, half_life)
+    )
+    trees = {name: value for name, value in options.items() if name in _TREES}
+    return stages.ranker(rank["ranker"], trees if rank["ranker"] == "lambdamart" else {})
 
 
 def rank(fitted, requests, k):
@@ -95,28 +116,41 @@ def rank(fitted, requests, k):
 
 
 class _Stages:
-    """Sources, features and training rows: the ranker alone has options that are tuned."""
+    """Sources, features and training rows; what comes after has options of its own."""
 
-    def __init__(self, train, items, log):
-        options = {"items": ItemMapping(file="items.jsonl", item="item"), "build": {"seed": train.seed}}
-        if train.gains:
-            options["rank"] = {"gains": train.gains}
-        self.config = ShopConfig(**options)
+    def __init__(self, train, items, log, rank, half_life):
+        self.config = _config(train, rank.get("training", "sessions"), half_life)
         self.encoded = _kept("encoded", train.folder.parent, lambda: _encoded(items, self.config))
         # Without a log they depend on the catalogue alone.
-        source = train.folder if len(log) else train.folder.parent
+        source = (train.folder, half_life) if len(log) else train.folder.parent
         self.stages = _kept("sources", source, lambda: self._sources(log))
         self.rows = ranker_rows(self.stages, log, self.config, _graded(train))
 
     def _sources(self, log):
         return fit_stages(self.encoded.items, log, self.config, self.encoded.encoders, self.encoded.fuser)
 
-    def ranker(self, options):
-        options = dict(options)
-        if options.pop("ranker", "lambdamart") == "match_score":
-            return replace(self.stages, ranker=MatchScore().fit(self.rows))
-        rank = self.config.rank.model_copy(update={"options": options})
+    def ranker(self, name, options):
+        rank = self.config.rank.model_copy(update={"ranker": name, "options": options})
         return fit_ranker(self.stages, self.rows, self.config.model_copy(update={"rank": rank}))
+
+
+def _config(train, training, half_life):
+    """The shop's: as shipped, but for what is tuned."""
+    shipped = ShopConfig(items=ItemMapping(file="items.jsonl", item="item"))
+    remembered = {
+        name: source.model_copy(update={"options": {**source.options, "half_life_days": half_life}})
+        for name, source in shipped.retrieve.items()
+        if component_class("retriever", name).learns == "log"
+    }
+    changes = {"gains": train.gains} if train.gains else {}
+    changes |= {"training": training, **_TRAINING} if training != "sessions" else {}
+    return shipped.model_copy(
+        update={
+            "retrieve": {**shipped.retrieve, **remembered},
+            "rank": shipped.rank.model_copy(update=changes),
+            "build": shipped.build.model_copy(update={"seed": train.seed}),
+        }
+    )
 
 
 def _encoded(items, config):

@@ -60,7 +60,9 @@ def ranker_rows(
     rows: list[TrainingRows] = []
     lessons = lessons_of(log, config)
     asked = [*(replay for lesson in lessons for replay in lesson.replays), *([judged] if judged else [])]
-    if lessons and lessons[0].replays and _searches(asked) < _ENOUGH_SEARCHES:
+    # Where no feature heeds words, what is asked in words would be learned as if nothing had been asked.
+    worded = "words" in config.rank.features
+    if worded and lessons and lessons[0].replays and _searches(asked) < _ENOUGH_SEARCHES:
         told = lessons[0].replays[0]
         told = told.take(np.arange(max(len(told.requests) - _SPOKEN, 0), len(told.requests)))
         lessons[0].replays.append(spoken(told, engine.items, config.build.seed))
