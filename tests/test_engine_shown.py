@@ -19,7 +19,7 @@ from vetrina.simulate import Simulation, SimulationConfig, simulate
 
 END = 1_700_000_000 // DAY * DAY
 N = 60
-CURVE = Examination(np.arange(1, 21) ** -0.5)
+CURVE = Examination(1 / np.sqrt(np.arange(1.0, 21)))
 
 
 def config(**rank: object) -> ShopConfig:
@@ -36,20 +36,21 @@ def config(**rank: object) -> ShopConfig:
 def made() -> Simulation:
     rng = np.random.default_rng(0)
     colours, kinds = (rng.choice(values, N) for values in (["Red", "Blue", "White"], ["Mugs", "Plates", "Bowls"]))
-    columns = dict.fromkeys(("description", "photo", "audio", "video"), [""] * N) | {"more_photos": [[]] * N}
+    empty = {name: [""] * N for name in ("description", "photo", "audio", "video")}
     table = pl.DataFrame(
         {
             "item": [f"p{number}" for number in range(N)],
-            "title": [f"{colour} {kind[:-1].lower()} {number}" for number, (colour, kind) in enumerate(zip(colours, kinds, strict=True))],
+            "title": [f"{colour} {kind[:-1]}" for colour, kind in zip(colours, kinds, strict=True)],
             "category": kinds,
             "brand": rng.choice(["Aldermoor", "Corvina"], N),
             "colour": colours,
             "price": rng.lognormal(3, 0.5, N).round(2),
             "in_stock": [True] * N,
             "available_at": pl.Series([None] * N, dtype=pl.Int64),
-            **columns,
+            "more_photos": [[]] * N,
+            **empty,
         }
-    )  # fmt: skip
+    )
     return simulate(Items(table), None, SimulationConfig(n_shoppers=250, days=40), END)
 
 
@@ -93,15 +94,9 @@ def test_rows_are_what_was_shown_and_count_as_it_was_looked_at(engine: Engine, l
     replay = requests_from_log(log, END - 5 * DAY, END, window_size=50)
     assert replay.shown is not None
     assert len(rows.sizes) == len(replay.requests)
-    position = {
-        (request, item): place
-        for request, item, place in zip(
-            replay.shown.row.tolist(),
-            replay.shown.item.tolist(),
-            replay.shown.columns["position"].tolist(),
-            strict=True,
-        )
-    }
+    shown = replay.shown
+    pairs = zip(shown.row.tolist(), shown.item.tolist(), strict=True)
+    position = dict(zip(pairs, shown.columns["position"].tolist(), strict=True))
     listed = rows.asked.lists
     where = np.array([position[pair] for pair in zip(listed.row.tolist(), listed.item.tolist(), strict=True)])
     assert rows.weight == pytest.approx(np.where(rows.gain > 0, 1, CURVE.at(where)))

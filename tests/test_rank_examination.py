@@ -16,7 +16,7 @@ from vetrina.rank.examination import smoothed
 
 Floats = npt.NDArray[np.float64]
 
-POWER = np.arange(1, 16) ** -0.7
+POWER: Floats = np.power(np.arange(1.0, 16), -0.7)
 # No power of the position: a first screen of five, and whoever scrolls.
 SCREENS = np.repeat([1.0, 0.55, 0.3], 5)
 CURVES = pytest.mark.parametrize("curve", [POWER, SCREENS], ids=["power", "screens"])
@@ -134,7 +134,7 @@ def test_a_smooth_curve_begins_at_one_and_never_rises(curve: Floats, seed: int) 
 def test_smoothing_leaves_a_sure_curve_as_it_is_and_mends_an_unsure_one() -> None:
     assert smoothed(SCREENS, np.full(15, 1e6)) == pytest.approx(SCREENS, abs=0.01)
     rng = np.random.default_rng(0)
-    rough = POWER * np.exp(rng.standard_normal(15) / 5)  # as with 25 clicks each
+    rough: Floats = POWER * np.exp(rng.standard_normal(15) / 5)  # as with 25 clicks each
     assert np.abs(smoothed(rough, np.full(15, 25.0)) - POWER).mean() < np.abs(rough / rough[0] - POWER).mean()
 
 
@@ -143,7 +143,7 @@ def test_what_was_passed_over_counting_as_it_was_looked_at_teaches_the_true_orde
     """A ranker on features, one of them what the shop orders by: against true attraction, over two seeds."""
     lead = []
     for seed in range(2):
-        shown = Shown(np.arange(1.0, 16) ** -1.0, seed, 2500, by_lot=False)
+        shown = Shown(1 / np.arange(1.0, 16), seed, 2500, by_lot=False)
         curve = from_regression(shown.position, shown.clicked, shown.features)
         weight = np.where(shown.clicked, 1, curve.at(shown.position)).astype(np.float32)
         naive, debiased = (_learned(shown, one) for one in (None, weight))
