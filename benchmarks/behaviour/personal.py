@@ -39,6 +39,7 @@ _LEARNED = {
 #: By system: the one feature that orders.
 _ALONE = {"query_item alone": "query_item", "item_item alone": "item_item", "popularity": "bought_of_best"}
 _BM25 = "BM25 of the words, alone"
+_ORACLE = "bound: kinds by the truth, popularity within"
 _NOTES = (
     "Published for HEM (Ai and others, SIGIR 2017, not run here), which also reads the reviews: NDCG about .153.",
     "Items are bought under 1 to 7 queries, their only text; the truth of a request is what its shopper then bought.",
@@ -66,7 +67,7 @@ def tables(data: Path, seeds: Sequence[int], quick: bool) -> Iterator[Table]:
     folds = [_stages(items, _later(log, queries, number)) for number, queries in enumerate(held)]
     test = _stages(items, _with_test(dataset.events, dataset.held_out, items))
     rows = {system: [rows_of(_part(one.engine, system), one.replay, _config()) for one in folds] for system in _LEARNED}
-    found = _lists(test, rows)
+    found = {**_lists(test, rows), _ORACLE: _oracle(log, test.replay)}
     yield from _compared("Phones search, queries never seen", [found], [test.replay])
     if len(folds) > 2:
         each = []
@@ -187,6 +188,47 @@ def _lists(asked: _Asked, rows: Mapping[str, Sequence[TrainingRows]]) -> dict[st
         ranker = MatchScore(weights={feature: 1.0}).fit(TrainingRows.none(engine.feature_names))
         found[system] = replace(engine, ranker=ranker).rank(requests, K).lists
     return {**found, _BM25: asked.titled.rank(requests, K).lists}
+
+
+def _oracle(log: EventLog, asked: Replay) -> ItemList:
+    """What no ranker can do much better that knows of an item its words and its popularity, and nothing of people.
+
+    A kind is all items with the same queries in the training part: words cannot tell them apart. Of each query the
+    truth itself says which kinds come first; within one, the popular items do. What is taken next is the beginning of a
+    kind of which the largest share is right.
+    """
+    pairs = np.unique(np.stack([log.item, log.query]), axis=1)
+    queries: dict[int, list[int]] = {}
+    for item, query in pairs.T.tolist():
+        queries.setdefault(item, []).append(query)
+    sales = np.bincount(log.item)
+    kinds: dict[tuple[int, ...], list[int]] = {}
+    for item in sorted(queries, key=lambda one: (-sales[one], one)):
+        kinds.setdefault(tuple(queries[item]), []).append(item)
+    texts = np.array([query.text for query in asked.requests.queries])
+    right = asked.truth
+    lists: list[npt.NDArray[np.int32]] = [np.empty(0, dtype=np.int32)] * len(texts)
+    for text in np.unique(texts):
+        rows = np.flatnonzero(texts == text)
+        wanted = np.bincount(right.item[np.isin(right.row, rows)], minlength=len(sales))
+        order = _best_first([np.array(kind) for kind in kinds.values() if wanted[kind].any()], wanted)
+        for row in rows:
+            past = asked.requests.windows.slice(int(row), int(row) + 1).item
+            lists[row] = order[~np.isin(order, past)][:K]
+    return ItemList.from_lists(lists)
+
+
+def _best_first(kinds: Sequence[npt.NDArray[np.int64]], wanted: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+    """Beginnings of kinds after one another, that of the largest mean next."""
+    left, order = list(kinds), np.empty(0, dtype=np.int64)
+    while left and len(order) < 3 * K:
+        means = [np.cumsum(wanted[one]) / np.arange(1, len(one) + 1) for one in left]
+        best = max(range(len(left)), key=lambda place: means[place].max())
+        end = int(means[best].argmax()) + 1
+        order = np.concatenate([order, left[best][:end]])
+        left[best] = left[best][end:]
+        left = [one for one in left if len(one)]
+    return order.astype(np.int32)
 
 
 def _compared(title: str, found: Sequence[Mapping[str, ItemList]], replays: Sequence[Replay]) -> Iterator[Table]:

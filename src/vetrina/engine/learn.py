@@ -92,8 +92,10 @@ def fit_gate(engine: Engine, rows: TrainingRows, config: ShopConfig) -> Gate | N
     some = rows.take(requests[held])
     if some.asked is None or not len(some.sizes):
         return None
-    few = some.take(np.arange(min(len(some.sizes), _ENOUGH_LISTS)))
-    assert few.asked is not None
+    known_by = np.flatnonzero(np.diff(some.asked.requests.windows.offsets))
+    few = some.take(known_by[:_ENOUGH_LISTS])
+    if few.asked is None or not len(known_by):
+        return None  # nobody has a past: there is nothing to hold back
     known, unknown = (
         _features(engine, one, few.asked.lists) for one in (few.asked.requests, nobody(few.asked.requests))
     )
