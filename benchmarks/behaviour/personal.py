@@ -24,7 +24,7 @@ from vetrina.evaluate import Table, compare, measure
 from vetrina.evaluate.tables import K
 from vetrina.rank import MatchScore, TrainingRows
 
-__all__ = ["BOTH", "WORDS", "tables"]
+__all__ = ["BM25", "BOTH", "WORDS", "tables"]
 
 _SHOWN = ("ndcg", "mrr", "hit_rate")
 _FOLDS, _SHARE, _MOST = 5, 0.23, 40
@@ -38,7 +38,7 @@ _LEARNED = {
 }
 #: By system: the one feature that orders.
 _ALONE = {"query_item alone": "query_item", "item_item alone": "item_item", "popularity": "bought_of_best"}
-_BM25 = "BM25 of the words, alone"
+BM25 = "BM25 of the words, alone"
 _ORACLE = "bound: kinds by the truth, popularity within"
 _NOTES = (
     "Published for HEM (Ai and others, SIGIR 2017, not run here), which also reads the reviews: NDCG about .153.",
@@ -187,7 +187,7 @@ def _lists(asked: _Asked, rows: Mapping[str, Sequence[TrainingRows]]) -> dict[st
     for system, feature in _ALONE.items():
         ranker = MatchScore(weights={feature: 1.0}).fit(TrainingRows.none(engine.feature_names))
         found[system] = replace(engine, ranker=ranker).rank(requests, K).lists
-    return {**found, _BM25: asked.titled.rank(requests, K).lists}
+    return {**found, BM25: asked.titled.rank(requests, K).lists}
 
 
 def _oracle(log: EventLog, asked: Replay) -> ItemList:
