@@ -16,71 +16,32 @@ scoring the same rows. Quality is NDCG@10 of the order; path and TreeSHAP explai
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from pathlib import Path
 from unittest.mock import patch
 
 import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 
-from vetrina.catalogue.datasets import load
-from vetrina.core import DAY, EventLog, ItemList, Items, Silent, Truth
-from vetrina.engine import Engine, ShopConfig, cut_of, fit_stages, requests_from_log
-from vetrina.engine.encoding import encode_items
-from vetrina.engine.lessons import replays_of
-from vetrina.engine.rows import training_rows
-from vetrina.engine.stages import refit
+from learn import Prepared, prepared
+from vetrina.core import ItemList, Truth
+from vetrina.engine import requests_from_log
+from vetrina.engine.rows import ranker_rows
 from vetrina.evaluate import bootstrap_difference, measure
-from vetrina.rank import LambdaMART
-from vetrina.rank.base import TrainingRows
-from vetrina.simulate import SimulationConfig, simulate
+from vetrina.rank import LambdaMART, TrainingRows
 
 Floats = npt.NDArray[np.float32]
 ROWS, REPETITIONS = 200, 30
 
 
-def prepared(name: str) -> tuple[Engine, TrainingRows, list[Floats], list[ItemList], Truth, npt.NDArray[np.int32]]:
-    """(engine without a ranker, its training rows, features and lists of the test, truth, shoppers)."""
-    dataset = load(name)
-    items, days = Items(dataset.items), 30.0
-    if dataset.events is not None:
-        log = EventLog.from_table(dataset.events, items)
-    else:
-        end = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp())
-        made = simulate(items, dataset.root, SimulationConfig(), end)
-        items, days = made.items, 14.0
-        log = EventLog.from_table(made.events, items)
-    config = ShopConfig.parse({"items": {"file": "-", "item": "item"}}, "")
-    with tempfile.TemporaryDirectory() as media:
-        encoded = encode_items(items, dataset.root, Path(media), config, Silent())
-    cut = cut_of(log, days)
-    train = log.before(cut)
-    engine = fit_stages(encoded.items, train, config, encoded.encoders, encoded.fuser)
-    since = cut - int(config.rank.training_days * DAY)
-    past = refit(engine, train, since)
-    parts = [
-        part
-        for replay in replays_of(train, since, cut, config.rank)
-        for part in training_rows(past, replay, config.rank, 0)
-    ]
-    rows = TrainingRows(
-        np.concatenate([part.features for part in parts]),
-        np.concatenate([part.gain for part in parts]),
-        np.concatenate([part.sizes for part in parts]),
-        engine.feature_names,
-    )
-    test = requests_from_log(log, cut, int(log.time[-1]) + 1, window_size=config.rank.window)
-    observed, features, lists = engine.observe(log), [], []
-    for start in range(0, len(test.requests), 256):
-        part = observed.encode_queries(test.requests.slice(start, min(start + 256, len(test.requests))))
-        found = observed.candidates(part)
-        features.append(observed.compute_features(part, found))
-        lists.append(ItemList(found.offsets, found.item))
-    return engine, rows, features, lists, test.truth, test.shopper
+def asked(shop: Prepared) -> tuple[list[Floats], list[ItemList], Truth, npt.NDArray[np.int32]]:
+    """(features and lists of the requests of the test days, what was chosen, who asked)."""
+    since, until = int(shop.train.time[-1]) + 1, int(shop.log.time[-1]) + 1
+    test = requests_from_log(shop.log, since, until, window_size=shop.config.rank.window)
+    parts = list(shop.engine.observe(shop.log).gather(test.requests))
+    lists = [ItemList(part.lists.offsets, part.lists.item) for part in parts]
+    return [part.features for part in parts], lists, test.truth, test.shopper
 
 
 def ordered(score: Callable[[Floats], Floats], features: list[Floats], lists: list[ItemList]) -> ItemList:
@@ -142,7 +103,9 @@ def shapley(booster: lgb.Booster) -> Callable[[Floats], object]:
 
 
 def compare(name: str, title: str) -> None:
-    engine, rows, features, lists, truth, shopper = prepared(name)
+    shop = prepared(name)
+    engine, rows = shop.engine, ranker_rows(shop.engine, shop.train, shop.config)
+    features, lists, truth, shopper = asked(shop)
     ranker = LambdaMART().fit(rows)
     names = sorted(set(engine.reasons))
     family = np.array([names.index(reason) for reason in engine.reasons])

@@ -31,6 +31,9 @@ __all__ = ["RANKERS", "prepared", "tables"]
 #: By the name in the table: the ranker, its options, and whether it is shown the windows.
 RANKERS: Mapping[str, tuple[str, Mapping[str, Any], bool]] = {
     "lambdamart": ("lambdamart", {}, True),
+    "pairwise": ("pairwise", {}, True),
+    "pointwise": ("pointwise", {}, True),
+    "linear": ("linear", {}, True),
     "network": ("network", {}, True),
     "lstm": ("lstm", {}, True),
     "din": ("din", {}, True),

@@ -36,7 +36,7 @@ class LinearConfig(Config):
 
     loss: Literal["pairwise", "logistic"] = "pairwise"
     l2: float = Field(default=1e-4, ge=0, description="This times the sum of squared weights is added to the loss.")
-    iterations: int = Field(default=200, ge=1, description="Steps of L-BFGS at most.")
+    iterations: int = Field(default=100, ge=1, description="Steps of L-BFGS at most.")
 
 
 @register("ranker", "linear")

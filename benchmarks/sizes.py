@@ -1,0 +1,136 @@
+"""Cost against size: seconds and memory of the main stages as the log and the catalogue grow tenfold.
+
+    VETRINA_DATA=... python benchmarks/sizes.py [--full]
+
+The log is Online Retail's (UCI; Chen, Sain, Guo 2012), replicated: each copy has other shoppers, a minute later, so
+it is a busier shop and not an older one. With more items than the real ones each shopper of a copy buys of a copy of
+the catalogue of their own. Events grow from 10^4 to 10^6 with 3,000 items, items from 10^3 to 10^5 with 10^5 events;
+--full goes to 10^7 events and 10^6 items. Vectors are random, of 64 dimensions, for their values do not matter here.
+
+Each size has a process of its own. Columns are seconds of: fitting item_item; counting (popular, popularity); the
+index of words (lexical, words); training rows of 512 requests; one request, the median of 20; and the largest memory
+of the process. Below each number is its growth since the size before, as a power: 1 is linear.
+
+What grows faster than linear, and why:
+
+- item_item compares all pairs of items that one shopper chose. With the same people it is linear in shoppers; the
+  copies keep each shopper's past as long as it was, so it stays so here. It is not where single shoppers choose more.
+- Nothing else should: sources look up, sort no more than what is kept, and count by day.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+
+from vetrina.catalogue.datasets import load
+from vetrina.core import EventLog, Items, Query, Requests
+from vetrina.encode.base import unit_rows
+from vetrina.engine import Engine, ShopConfig, fit_stages, requests_from_log
+from vetrina.engine.rows import training_rows
+
+STAGES = ("item_item", "counts", "words", "rows", "request", "MiB")
+EVENTS, ITEMS = 100_000, 3_000
+REQUESTS, ASKED = 512, 20
+
+
+def shop(n_events: int, n_items: int) -> tuple[Items, EventLog]:
+    """Online Retail, replicated to about so many events and exactly so many items."""
+    dataset = load("online-retail")
+    assert dataset.events is not None
+    busiest = dataset.events.filter(pl.col("shopper").is_not_null())["item"].value_counts(sort=True)["item"]
+    kept = busiest.head(min(n_items, ITEMS))
+    table = dataset.items.filter(pl.col("item").is_in(kept.implode()))
+    events = dataset.events.filter(pl.col("item").is_in(kept.implode()) & pl.col("shopper").is_not_null())
+    copies = -(-n_items // table.height)
+    tables = [table.with_columns(item=pl.col("item") + f"#{copy}") for copy in range(copies)]
+    # Of fewer events than the real ones some shoppers, of more all and copies of them.
+    share = min(1.0, n_events / events.height)
+    parts = []
+    for copy in range(max(1, round(n_events / events.height))):
+        whose = pl.col("shopper").hash(copy)
+        part = events.filter((whose % 10_000) < share * 10_000)
+        own = pl.col("item") + "#" + (whose // 10_000 % copies).cast(pl.String)
+        shopper = pl.col("shopper") + f"#{copy}"
+        request = pl.col("request") + f"#{copy}"
+        parts.append(part.with_columns(item=own, shopper=shopper, request=request, time=pl.col("time") + 60 * copy))
+    catalogue = pl.concat(tables).head(n_items)
+    rng = np.random.default_rng(0)
+    vectors = {"fused": unit_rows(rng.normal(size=(n_items, 64)).astype(np.float32))}
+    items = Items(catalogue, vectors)
+    return items, EventLog.from_table(pl.concat(parts), items)
+
+
+def timed(work: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+def measured(n_events: int, n_items: int) -> dict[str, float]:
+    items, log = shop(n_events, n_items)
+    overrides = {
+        "items": {"file": "-", "item": "item"},
+        "encode": {},
+        "retrieve": {name: {"k": 100} for name in ("lexical", "vector", "item_item", "history", "popular")},
+    }
+    config = ShopConfig.parse(overrides, "")
+    engine: Engine = fit_stages(items, log, config, {})
+    sources, families = engine.sources, {family.name: family for family in engine.features}
+
+    def again(*components: object) -> Callable[[], object]:
+        return lambda: [type(one)(one.config).fit(items, log) for one in components]  # type: ignore[attr-defined]
+
+    until = int(log.time[-1]) + 1
+    replay = requests_from_log(log, int(np.quantile(log.time, 0.8)), until)
+    some = replay.take(np.linspace(0, len(replay.requests) - 1, min(REQUESTS, len(replay.requests))).astype(np.int64))
+    shoppers = some.shopper[-ASKED:]
+    now = np.full(1, until, dtype=np.int64)
+    single = [Requests(log.windows(shoppers[n : n + 1], now, 300), [Query()], now) for n in range(len(shoppers))]
+    engine.rank(single[0], 20)
+    took = {
+        "item_item": timed(again(sources["item_item"])),
+        "counts": timed(again(sources["popular"], families["popularity"])),
+        "words": timed(again(sources["lexical"], families["words"])),
+        "rows": timed(lambda: training_rows(engine, some, config.rank, 0)),
+        "request": float(np.median([timed(lambda one=one: engine.rank(one, 20)) for one in single])),
+        "MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+    return took | {"events": float(len(log))}
+
+
+def table(title: str, sizes: list[int], point: Callable[[int], tuple[int, int]]) -> None:
+    print(f"\n{title:>12}" + "".join(f"{stage:>12}" for stage in STAGES))
+    before: dict[str, float] = {}
+    for size in sizes:
+        command = [sys.executable, __file__, "--point", *map(str, point(size))]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            print(f"{size:>12,}  {done.stderr.strip().splitlines()[-1]}")
+            return
+        found: dict[str, float] = json.loads(done.stdout)
+        print(f"{size:>12,}" + "".join(f"{found[stage]:>12.4g}" for stage in STAGES))
+        if before:
+            step = np.log10(size / before["size"])
+            grown = [np.log10(found[stage] / before[stage]) / step for stage in STAGES]
+            print(f"{'':>12}" + "".join(f"{power:>+12.2f}" for power in grown), flush=True)
+        before = found | {"size": size}
+
+
+def main(full: bool) -> None:
+    table("events", [10**power for power in range(4, 8 if full else 7)], lambda size: (size, ITEMS))
+    table("items", [10**power for power in range(3, 7 if full else 6)], lambda size: (EVENTS, size))
+
+
+if __name__ == "__main__":
+    if "--point" in sys.argv:
+        print(json.dumps(measured(*map(int, sys.argv[2:]))))
+    else:
+        main("--full" in sys.argv)
