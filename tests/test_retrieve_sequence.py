@@ -322,6 +322,9 @@ def test_what_is_bought_together_is_one_step() -> None:
         scores = source.score(asked([[(item, bought, 1.0) for item in window]]), lists_of(range(8)))
         assert sorted(np.argsort(-scores)[:2].tolist()) == [3, 4]
         assert scores[:3].sum() < 0.1
+        # Asked within the second: what else is in the basket.
+        scores = source.score(asked([[(item, bought, 0.0) for item in window[:2]]]), lists_of(range(8)))
+        assert scores[:3].sum() > 0.8
 
 
 @pytest.mark.parametrize("make", [SasRec, Gru])

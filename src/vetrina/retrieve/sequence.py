@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from vetrina.core import Choice, Config, EventKind, EventLog, ItemList, Items, Real, Requests, Whole, Windows
+from vetrina.core import Choice, Config, EventKind, EventLog, ItemList, Items, Real, Requests, Whole
 from vetrina.core.errors import SnapshotError
 from vetrina.core.onnx import Network, import_onnx, import_torch
 from vetrina.retrieve.base import Allowed, Found, Retriever, top_k
@@ -131,9 +131,10 @@ class SequenceModel(Retriever):
         """The trained reader as an ONNX file, of which the output is the last state: (batch, dim)."""
         raise NotImplementedError
 
-    def _states(self, windows: Windows) -> tuple[npt.NDArray[np.bool_], Floats]:
+    def _states(self, requests: Requests) -> tuple[npt.NDArray[np.bool_], Floats]:
         """(whether anything was chosen, what is read of it), of every window: (batch,), (batch, dim)."""
         self.require_fitted("vectors_")
+        windows = requests.windows
         length, batch = self.config.length, len(windows)
         states = np.zeros((batch, self.vectors_.shape[1]), dtype=np.float32)
         chosen = np.flatnonzero(np.isin(windows.kind, [int(kind) for kind in self._kinds()]))
@@ -143,8 +144,10 @@ class SequenceModel(Retriever):
             return np.zeros(batch, dtype=np.bool_), states
         # The last event stands in the last place.
         place = length - np.cumsum(sizes)[row] + np.arange(len(chosen))
-        time = windows.time[chosen]
-        end = np.append((row[1:] != row[:-1]) | (time[1:] != time[:-1]), True)
+        # What is asked in the very second of the last event belongs to the same step.
+        following = requests.now[row]
+        following[:-1] = np.where(row[1:] == row[:-1], windows.time[chosen[1:]], following[:-1])
+        end = following != windows.time[chosen]
         kind = windows.kind.astype(np.int64)
         kind[chosen] += len(EventKind) * end
         event = np.full((batch, length), -1, dtype=np.int64)
@@ -163,7 +166,7 @@ class SequenceModel(Retriever):
 
     def _scores(self, requests: Requests) -> Floats:
         """Probabilities of shape (batch, n_items); 0 where nothing is said."""
-        known, states = self._states(requests.windows)
+        known, states = self._states(requests)
         scores = states @ self.vectors_.T
         if known.any():
             scores[:, self.silent_] = -np.inf
