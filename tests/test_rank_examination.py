@@ -117,6 +117,19 @@ def test_unknown_positions_and_those_beyond() -> None:
     assert found.at(np.array([99])) == found.curve[-1]
 
 
+def test_positions_that_the_log_does_not_have_are_filled_in() -> None:
+    shown = Shown(POWER, 0, 3000, by_lot=True)
+    there = ~np.isin(shown.position, [1, 4])
+    position, clicked = shown.position[there], shown.clicked[there]
+    chance = np.full(len(position), 1 / 15)
+    for found in (
+        from_chance(position, clicked, shown.group[there], chance),
+        from_regression(position, clicked, shown.features[there]),
+    ):
+        assert found.curve[0] == 1
+        assert found.curve == pytest.approx(POWER, abs=0.1)
+
+
 @settings(max_examples=30)
 @given(
     arrays(np.float64, st.integers(1, 30), elements=st.sampled_from([0.0, 1e-6]) | st.floats(0.001, 5)),

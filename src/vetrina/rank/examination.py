@@ -129,7 +129,7 @@ def from_chance(position: Integers, clicked: npt.NDArray[np.bool_], group: Integ
     curve = np.full(size, 1.0)
     for _ in range(_ROUNDS):
         attract = of_list / np.bincount(group, curve[k])
-        new = of_position / np.bincount(k, attract[group], size)
+        new = of_position / np.maximum(np.bincount(k, attract[group], size), _SMALL)
         new *= size / new.sum()
         moved, curve = np.abs(new - curve).max(), np.maximum(new, _SMALL)
         if moved < _SMALL:
@@ -173,6 +173,7 @@ def from_regression(
     start = float(np.clip(clicks.sum() / max(len(k), 1), _SMALL, 0.5))
     # Log-odds of attraction, from 0; what all rows have beside them; the curve.
     raw, common, curve = np.zeros(len(k)), np.log(start / (1 - start)), np.ones(size)
+    first = int(np.argmax(clicks > 0))  # that of the page, but for logs that do not have it
 
     def slope(rows: npt.NDArray[np.intp], own: Floats, _: lgb.Dataset) -> tuple[Floats, Floats]:
         """First and second derivative of the loss (the second in expectation) by the log-odds of ``rows``."""
@@ -194,8 +195,8 @@ def from_regression(
             expected = np.bincount(k, 1 / (1 + np.exp(-raw - common)), size)
             curve = np.maximum(clicks / np.maximum(expected, _SMALL), _SMALL)
             # The first position is always looked at: what is clicked there more or less is attraction.
-            common += np.log(curve[0])
-            curve /= curve[0]
+            common += np.log(curve[first])
+            curve /= curve[first]
     return Examination(smoothed(curve, clicks), "regression", len(position))
 
 
