@@ -32,14 +32,14 @@ WEIGHTS = {"bm25_of_best": 3.0, "query_item_of_best": 1.0, "taste_colour": 2.0}
 
 
 def planted(shoppers: int = 120, seed: int = 0) -> EventLog:
-    """Everybody has a colour and chooses dresses and lamps of it, and by the words "galaxy charger" the first one."""
+    """Everybody chooses dresses of one colour and lamps of one, and by the words "galaxy charger" the first one."""
     rng = np.random.default_rng(seed)
     rows: list[dict[str, Any]] = []
     for who in range(shoppers):
-        colour = int(rng.integers(2))
+        colours = rng.integers(2, size=3).tolist()
         for visit in range(8):
             kind = int(rng.integers(3))
-            item = 10 * kind + (0 if kind == 0 else 2 * int(rng.integers(5)) + colour)
+            item = 10 * kind + (0 if kind == 0 else 2 * int(rng.integers(5)) + colours[kind])
             rows.append(
                 {
                     "time": NOW + visit * 7 * DAY + int(rng.integers(DAY)),

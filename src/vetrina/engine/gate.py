@@ -31,8 +31,8 @@ _ENTROPY = "choice_entropy"
 # Weights before anything is learned: a past item counts e^-6 of the zero vector when it has nothing of the query, as
 # much as it when it answers the query as well as the best item does; a bit of entropy more, e^0.5 times that.
 _PRIOR = (-6.0, 6.0, 0.5)
-# Strength with which what is learned is held to them.
-_HELD = 0.01
+# What is learned is held to them as by a normal prior of this standard deviation.
+_DEVIATION = 3.0
 # An opening this small is none.
 _CLOSED = 0.05
 # Fewer requests than this teach nothing.
@@ -74,9 +74,9 @@ class Gate(Component):
     the features. z(j) = a + b s(j) + c (H - H̄): s(j) is the score of the past item for the query's words, divided
     by that of the best item of the catalogue (the largest of ``lexical``, ``query_item`` and ``text_vector``), H the
     entropy of the query's choices (the feature ``choice_entropy``, where the shop has it; H̄ its mean). Without
-    words g is 1. a, b and c are learned from what requests chose that the ranker was not shown: lowered is the
-    mean cross-entropy of softmax(t · score) over each list, t learned too, plus 0.01 times the squared distance
-    from -6, 6 and 0.5; with fewer than 50 such requests they stay that.
+    words g is 1. a, b and c are learned from what requests chose that the ranker was not shown: likeliest by
+    softmax(t · score) over each list, t learned too, and a normal prior around -6, 6 and 0.5 with a standard deviation
+    of 3; with fewer than 50 such requests they stay that.
 
     Learned: ``weights_`` (a, b, c, H̄), ``personal_`` (which features depend on the window), ``unknown_`` (what each of
     them is of somebody unknown).
@@ -132,7 +132,7 @@ class Gate(Component):
             top = np.maximum.reduceat(scores, starts)
             whole_list = np.log(np.add.reduceat(np.exp(scores - top[row]), starts)) + top
             far = np.sum((learned[:3] - _PRIOR) ** 2)
-            return float(-(share * (scores - whole_list[row])).sum() + _HELD * far)
+            return float(-(share * (scores - whole_list[row])).sum() + far / (2 * _DEVIATION**2 * kept.sum()))
 
         found = minimize(loss, np.array([*_PRIOR, 0.0]), method="L-BFGS-B", bounds=[(-20, 20)] * 3 + [(-5, 5)])
         self.weights_ = np.array([*found.x[:3], usual])
