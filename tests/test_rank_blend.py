@@ -149,6 +149,12 @@ def test_the_latest_are_held_out_wherever_they_stand(monkeypatch: pytest.MonkeyP
     assert len(learned[3]) == 50
 
 
+def test_members_are_given_seed_and_device_but_what_they_say_themselves() -> None:
+    blend = Blend(members={"lambdamart": {}, "pairwise": {"seed": 3}, "din": {}, "linear": {}}, seed=7, device="cuda")
+    assert [blend._member(name).config.seed for name in ("lambdamart", "pairwise", "din")] == [7, 3, 7]
+    assert blend._member("din").config.device == "cuda"
+
+
 def test_without_a_choice_among_the_latest_all_count_alike() -> None:
     rows = planted(0)
     gain = rows.gain.copy()

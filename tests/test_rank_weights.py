@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -38,3 +39,22 @@ def test_of_shoppers_who_contradict_each_other_the_heavier_are_believed(
     assert isinstance(ranker, Ranker)
     low, high = ranker.fit(rows).score(np.array([[-2], [2]], dtype=np.float32))
     assert high > low
+
+
+@pytest.mark.parametrize(("name", "options"), RANKERS[:-1])
+def test_drawn_rows_count_for_those_they_stand_for_where_rows_are_judged_one_by_one(
+    name: str, options: dict[str, Any]
+) -> None:
+    """And not within a list, where one item would be so many."""
+    rng = np.random.default_rng(1)
+    features = rng.normal(size=(300, 2)).astype(np.float32)
+    gain = (rng.random(300) < 1 / (1 + np.exp(-features[:, 0]))).astype(np.float32)
+    often = np.where(gain > 0, 1, rng.integers(1, 9, 300)).astype(np.float32)
+    rows = TrainingRows(features, gain, np.full(30, 10), ["a", "b"])
+    by_row = name in ("pointwise", "network") or options.get("loss") == "logistic"
+    wanted, got = (component_class("ranker", name)(**options) for _ in range(2))
+    assert isinstance(wanted, Ranker)
+    assert isinstance(got, Ranker)
+    wanted.fit(replace(rows, weight=often) if by_row else rows)
+    got.fit(replace(rows, stands_for=often))
+    np.testing.assert_array_equal(got.score(features), wanted.score(features))

@@ -41,6 +41,11 @@ class BlendConfig(Config):
         default=0.2, gt=0, lt=1, description="Share of the requests, the latest, that weights are learned from."
     )
     seed: int = Field(default=0, description="Of the members that draw and are given none.")
+    device: str = Field(
+        default="cpu",
+        pattern=r"^(cpu|cuda(:\d+)?)$",
+        description="Where members that are networks learn: the build's device unless said.",
+    )
 
     @field_validator("members")
     @classmethod
@@ -116,9 +121,9 @@ class Blend(Ranker):
         return self
 
     def _member(self, name: str) -> Ranker:
-        options = self.config.members[name]
-        draws = "seed" in component_class("ranker", name).config_type.model_fields
-        return cast(Ranker, create("ranker", name, {"seed": self.config.seed, **options} if draws else options))
+        known = component_class("ranker", name).config_type.model_fields
+        own: dict[str, Any] = {key: getattr(self.config, key) for key in ("seed", "device") if key in known}
+        return cast(Ranker, create("ranker", name, {**own, **self.config.members[name]}))
 
     def _learned(self, rows: TrainingRows) -> Doubles | None:
         """Weights by which members that learned from the earlier requests order the latest best; None if it cannot."""
