@@ -108,18 +108,15 @@ def test_sequence_models_are_served_without_torch(tmp_path: Path) -> None:
 RANKING = """
 import sys
 
-import numpy as np
-
 from vetrina import Shop
 
 shop = Shop.open(sys.argv[1])
 assert shop.engine.ranker.name == sys.argv[2]
-told = shop.recommend(shopper="A", explain=True).results
+told = shop.recommend(shopper="A").results
 assert told
 for one in told:
     assert {"behaviour", "common"} <= {reason.kind for reason in one.reasons}, one
-    assert np.isclose(sum(reason.share for reason in one.reasons), one.score, atol=1e-3), one
-    print(one.item, round(one.score, 3), file=sys.stderr)
+    assert abs(sum(reason.share for reason in one.reasons) - one.score) < 1e-3, one
 assert shop.search("black shoes").results
 assert shop.recommend(shopper="nobody yet").results
 assert "onnxruntime" in sys.modules
@@ -133,7 +130,6 @@ for name in ("torch", "onnx", "onnxscript"):
 @pytest.mark.parametrize("ranker", ["din", "lstm"])
 def test_a_ranker_that_reads_the_window_is_one_word(tmp_path: Path, ranker: str) -> None:
     shop = make_shop(tmp_path, photos=False)
-    changes = {'ranker = "lambdamart"': f'ranker = "{ranker}"', "# trees = 200": "epochs = 2", "# seed = 0\n# threads": "# threads"}
-    shop = set_options(shop.root, changes)
+    shop = set_options(shop.root, {'# ranker = "lambdamart"': f'ranker = "{ranker}"'})
     shop.build()
     asked_elsewhere(RANKING, str(shop.root), ranker)
