@@ -22,11 +22,11 @@ def config(**rank: Any) -> ShopConfig:
     return ShopConfig.parse({"items": {"file": "items.csv", "item": "item"}, "rank": rank}, "")
 
 
-def written(rows: list[tuple[int, str, str, str]]) -> EventLog:
+def written(rows: list[tuple[int, str, str, str]], unit: int = DAY) -> EventLog:
     """A log of (day, shopper, kind, item)."""
     table = pl.DataFrame(
         {name: [row[place] for row in rows] for place, name in enumerate(("time", "shopper", "kind", "item"))}
-    ).with_columns(pl.col("time") * DAY, rating=pl.lit(5.0))
+    ).with_columns(pl.col("time") * unit, rating=pl.lit(5.0))
     missing = [pl.lit(None, kind).alias(name) for name, kind in EVENT_COLUMNS.items() if name not in table.columns]
     items = Items(pl.DataFrame({"item": [f"i{number}" for number in range(N_ITEMS)]}))
     return EventLog.from_table(table.with_columns(missing), items)
@@ -67,10 +67,28 @@ def test_ahead_asks_everybody_at_the_beginning_of_each_part_for_all_that_follows
     assert (every.requests.windows.time < last.until).all()
 
 
+def test_next_asks_anew_after_every_ten_choices_of_a_visit() -> None:
+    seconds = [(minute * 60, "ana", "purchase", f"i{minute}") for minute in range(25)]
+    seconds += [(minute * 60 + 30, "ana", "view", f"i{30 + minute}") for minute in range(5)]  # views choose nothing
+    seconds += [(minute * 60 + 5, "bo", "purchase", f"i{minute}") for minute in range(3)]
+    log = written(seconds, unit=1)
+    (lesson,) = lessons_of(log, config(training="next", training_days=1))
+    replay = lesson.replays[0]
+    later = {  # the latter half of the log is learned from
+        int(now): replay.truth.item[replay.truth.offsets[row] : replay.truth.offsets[row + 1]].tolist()
+        for row, now in enumerate(replay.requests.now)
+        if lesson.log.shoppers[replay.shopper[row]] == "ana"
+    }
+    assert later == {20 * 60: [20, 21, 22, 23, 24]}
+    assert replay.requests.windows.item.tolist().count(19) == 1  # what came before in the same visit is known
+    (whole,) = lessons_of(log, config(training="sessions", training_days=1))
+    assert not whole.replays  # the visits began before
+
+
 def test_where_nothing_is_chosen_again_only_what_is_new_is_asked_for() -> None:
     rows = [(day, f"s{day % 3}", "rate", f"i{day}") for day in range(30)]
     gains = {"rate": 1.0}
-    for training in ("sessions", "ahead", "hidden"):
+    for training in ("sessions", "next", "ahead", "hidden"):
         lessons = lessons_of(written(rows), config(training=training, gains=gains))
         assert [len(one.replays) for one in lessons] == [1] * len(lessons)
         assert all(query.exclude_purchased for one in lessons for query in one.replays[0].requests.queries)
@@ -113,7 +131,7 @@ def test_of_what_is_hidden_nothing_is_known(seed: int, rows: list[tuple[int, str
         assert count == (3 * max(1, len(liked) // 10) if len(liked) > 3 else 0)
 
 
-@pytest.mark.parametrize("training", ["sessions", "ahead", "hidden"])
+@pytest.mark.parametrize("training", ["sessions", "next", "ahead", "hidden"])
 def test_each_way_makes_rows_in_which_something_is_chosen(training: str) -> None:
     items, log = small_shop()
     options = config(training=training, training_days=60, ahead_days=20, features=["people", "popularity"])

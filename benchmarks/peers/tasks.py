@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import polars as pl
 from vetrina.catalogue import ItemMapping
 from vetrina.catalogue.datasets import load
 from vetrina.core import EVENT_COLUMNS, EventLog, ItemList, Items, Query, Requests, Truth, Windows
-from vetrina.engine import Replay, ShopConfig
+from vetrina.engine import Replay, ShopConfig, requests_from_log
 from vetrina.engine.judged import judged_replay
 from vetrina.engine.replay import Gains
 from vetrina.evaluate.protocols import Holdout, hold_out
@@ -202,6 +202,30 @@ def _frozen(log: EventLog, cut: int) -> Part:
     return Part(train, {"All films": replay})
 
 
+def movielens_next(seeds: int) -> Task:
+    """The same division, but windows go on filling: after every ten ratings a person is asked for the next ten."""
+    items, log = _read("movielens-100k")
+    cut, before, end = (int(log.time[place]) for place in (int(len(log) * 0.9), int(len(log) * 0.8), -1))
+    rounds = [Round((_next(log.before(cut), before, cut),), _next(log, cut, end + 1))]
+    note = (
+        "Learned until the cut; every rating is a choice. Whoever asks is known by all that they rated until then, "
+        "also since the cut, and is asked after every ten ratings for the next ten; films rated before are left out."
+    )
+    title = "MovieLens-100k, the next ten films"
+    return Task("movielens-next", title, RECOMMEND, items, rounds, _ANY_RATING, notes=(note,))
+
+
+def _next(log: EventLog, cut: int, until: int) -> Part:
+    gains = Gains(**_ANY_RATING)
+    replay = requests_from_log(log, cut, until, window_size=_WHOLE_PAST, gains=gains, only_new=True, at_most=_NEXT)
+    windows = replay.requests.windows
+    met = np.split(windows.item, windows.offsets[1:-1])
+    queries = [Query(exclude=tuple(sorted(set(one.tolist())))) for one in met]
+    asked = replay._replace(requests=replace(replay.requests, queries=queries))
+    return Part(log.before(cut), {"Next films": asked})
+
+
+_NEXT = 10
 _FOLDS = 5
 POOL, WHOLE = "Judged pool", "Whole catalogue"
 
@@ -246,5 +270,6 @@ TASKS = {
     "online-retail": online_retail,
     "movielens-random": movielens_random,
     "movielens-time": movielens_time,
+    "movielens-next": movielens_next,
     "chorus": chorus,
 }

@@ -5,6 +5,7 @@ It has no block of requirements: it runs in the harness's own environment.
 
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -23,8 +24,7 @@ from vetrina.core import (
     Windows,
     component_class,
 )
-from vetrina.engine import Replay, ShopConfig, fit_ranker, fit_stages, ranker_rows
-from vetrina.engine.config import RankConfig
+from vetrina.engine import Engine, Replay, ShopConfig, fit_ranker, fit_stages, ranker_rows
 from vetrina.engine.encoding import encode_items
 from vetrina.engine.replay import Gains
 from vetrina.evaluate import BM25, OwnFrequency, Popularity
@@ -48,9 +48,9 @@ def _plain(cls):
 # were, or what is chosen later, or what is hidden; trees, or weights learned or given.
 _TREES = _plain(component_class("ranker", "lambdamart"))
 _LEARNING = {
-    "training": ["sessions", "ahead", "hidden"],
+    "training": ["sessions", "next", "ahead", "hidden"],
     "ranker": ["lambdamart", "linear", "match_score"],
-    "half_life_days": [30.0, 5000.0],
+    "half_life_days": [0.0, 5000.0],  # 0: of each source its own
     **_TREES,
 }
 _SMALL = {"trees": 150, "leaves": 7, "learning_rate": 0.03, "min_rows_in_leaf": 1000, "feature_share": 0.5}
@@ -64,12 +64,13 @@ SEARCHERS = {"Vetrina": {"ranker": ["lambdamart", "match_score"], **_TREES}, "BM
 FIRST = {
     "Vetrina": [
         {"training": "ahead"},
-        {"training": "ahead", "half_life_days": 5000.0, **_SMALL},
         {"training": "hidden", "half_life_days": 5000.0, "ranker": "linear"},
+        {"training": "next", "half_life_days": 5000.0},
+        {"training": "ahead", "half_life_days": 5000.0, **_SMALL},
     ]
 }
-# What the log is learned from, where not sessions: four times thirty days ahead, and more of what was not chosen.
-_TRAINING = {"training_days": 120.0, "negatives": 100}
+# Where not sessions are learned from: four times thirty days ahead, more of what was not chosen, longer windows.
+_TRAINING = {"training_days": 120.0, "negatives": 100, "window": 1000}
 _BASELINES = {"own frequency": OwnFrequency, "popularity, last days": Popularity, "popularity": Popularity}
 
 # What takes long and does not depend on the options, by what it depends on.
@@ -90,7 +91,7 @@ def fit(model, train, options):
     if model == "BM25 (tantivy)":
         return _kept("words", train.folder.parent, lambda: BM25().fit(items, log)).weighted(**options)
     rank = {name: options[name] for name in ("training", "ranker") if name in options}
-    half_life = options.get("half_life_days", 30.0)
+    half_life = options.get("half_life_days", 0.0)
     stages = _kept(
         "stages", (train.folder, rank.get("training"), half_life), lambda: _Stages(train, items, log, rank, half_life)
     )
@@ -102,7 +103,7 @@ def rank(fitted, requests, k):
     pooled = len(requests.pool_offsets) > 0
     if not isinstance(fitted, (BM25, OwnFrequency, Popularity)):
         pools = np.split(requests.pool, requests.pool_offsets[1:-1]) if pooled else None
-        lists = fitted.rank(_requests(requests, RankConfig().window), k, pools).lists
+        lists = fitted.engine.rank(_requests(requests, fitted.window), k, pools).lists
     else:
         allowed = np.full((len(requests), requests.n_items), not pooled)
         rows = np.arange(len(requests))
@@ -113,6 +114,13 @@ def rank(fitted, requests, k):
     ids = np.full((len(requests), k), -1, dtype=np.int32)
     ids[lists.row, np.arange(len(lists.item)) - np.repeat(lists.offsets[:-1], lists.sizes)] = lists.item
     return ids
+
+
+class _Fitted(NamedTuple):
+    """An engine, and how many events of each shopper it keeps."""
+
+    engine: Engine
+    window: int
 
 
 class _Stages:
@@ -131,7 +139,8 @@ class _Stages:
 
     def ranker(self, name, options):
         rank = self.config.rank.model_copy(update={"ranker": name, "options": options})
-        return fit_ranker(self.stages, self.rows, self.config.model_copy(update={"rank": rank}))
+        engine = fit_ranker(self.stages, self.rows, self.config.model_copy(update={"rank": rank}))
+        return _Fitted(engine, self.config.rank.window)
 
 
 def _config(train, training, half_life):
@@ -140,7 +149,7 @@ def _config(train, training, half_life):
     remembered = {
         name: source.model_copy(update={"options": {**source.options, "half_life_days": half_life}})
         for name, source in shipped.retrieve.items()
-        if component_class("retriever", name).learns == "log"
+        if half_life and component_class("retriever", name).learns == "log"
     }
     changes = {"gains": train.gains} if train.gains else {}
     changes |= {"training": training, **_TRAINING} if training != "sessions" else {}

@@ -97,14 +97,16 @@ class RankConfig(Config):
     ranker: str = "lambdamart"
     options: dict[str, Any] = Field(default_factory=dict)
     features: list[str] = Field(
-        default=["words", "looks", "people", "history", "taste", "price", "popularity", "shopper"], min_length=1
+        default=["words", "looks", "people", "history", "taste", "price", "popularity", "freshness", "shopper"],
+        min_length=1,
     )
     window: int = Field(default=300, ge=1, description="Most recent events kept of each shopper.")
-    training: Literal["sessions", "ahead", "hidden"] = Field(
+    training: Literal["sessions", "next", "ahead", "hidden"] = Field(
         default="sessions",
         description="What the order is learned from. sessions: each search or visit of the training days as it was "
-        "asked; ahead: at several times, all that a shopper chose in the days after; hidden: a part of what each "
-        "shopper chose, hidden and asked for from the rest, whatever the order in time.",
+        "asked; next: anew after every ten choices of a visit; ahead: at several times, all that a shopper chose in "
+        "the days after; hidden: a part of what each shopper chose, hidden and asked for from the rest, whatever the "
+        "order in time.",
     )
     training_days: float = Field(default=30.0, gt=0, description="The last days of the log become training rows.")
     ahead_days: float = Field(default=30.0, gt=0, description="How far ahead is asked, where training is ahead.")
@@ -185,6 +187,8 @@ class ShopConfig(Config):
             "photo_vector": SourceConfig(k=100),
             "vector": SourceConfig(k=100),
             "item_item": SourceConfig(k=150),
+            "als": SourceConfig(k=150),
+            "ease": SourceConfig(k=150),
             "history": SourceConfig(k=100),
             "popular": SourceConfig(k=100),
         },

@@ -23,6 +23,8 @@ __all__ = ["Lesson", "divided", "lessons_of", "replays_of", "some_never_met", "s
 _NEW_REQUESTS, _NEW_ITEMS = 0.25, 0.2
 # Where so few choices were of something that the shopper had before, nobody is asked what they choose again.
 _CHOSEN_AGAIN = 0.1
+# So many choices of a session are asked for at a time, where the next ones are.
+_NEXT = 10
 # Share of each shopper's items that is hidden at a time, and how many times.
 _HIDDEN, _TIMES = 0.1, 3
 
@@ -49,10 +51,11 @@ def lessons_of(log: EventLog, config: ShopConfig) -> list[Lesson]:
     """What to learn from, as ``[rank] training`` says.
 
     ``sessions``: every search or session of the training days, as it was asked; models know what was before
-    those days. ``ahead``: the training days are divided into parts of ``ahead_days``, and at the beginning of
-    each, everybody who chooses something in it is asked for all of that at once; models know what was before it.
-    ``hidden``: a tenth of the items of each shopper is hidden, three times, and asked for from the rest, at the
-    end of the log; models know the rest, whenever it happened.
+    those days. ``next``: the same, and within a session it is asked anew after every ten choices. ``ahead``: the
+    training days are divided into parts of ``ahead_days``, and at the beginning of each, everybody who chooses
+    something in it is asked for all of that at once; models know what was before it. ``hidden``: a tenth of the
+    items of each shopper is hidden, three times, and asked for from the rest, at the end of the log; models know
+    the rest, whenever it happened.
     """
     if not len(log):
         return []
@@ -71,9 +74,11 @@ def lessons_of(log: EventLog, config: ShopConfig) -> list[Lesson]:
 
 def replays_of(log: EventLog, since: int, until: int, config: RankConfig) -> list[Replay]:
     """Every search or session, and recommendations once more for what is new to the shopper alone."""
-    gains = Gains(**config.gains)
-    replay = requests_from_log(log, since, until, window_size=config.window, gains=gains)
-    new = requests_from_log(log, since, until, window_size=config.window, gains=gains, only_new=True)
+    gains, at_most = Gains(**config.gains), _NEXT if config.training == "next" else 0
+    replay, new = (
+        requests_from_log(log, since, until, window_size=config.window, gains=gains, only_new=only_new, at_most=at_most)
+        for only_new in (False, True)
+    )
     browsing = np.flatnonzero([not query.text for query in new.requests.queries])
     return _worth_asking(replay, new.take(browsing))
 

@@ -84,6 +84,7 @@ def requests_from_log(
     gains: Gains | None = None,
     only_new: bool = False,
     session_gap: int = SESSION_GAP,
+    at_most: int = 0,
 ) -> Replay:
     """Replay a log: one request for every search, basket or session in which something was chosen.
 
@@ -112,6 +113,8 @@ def requests_from_log(
         left are dropped.
     session_gap : int
         Seconds.
+    at_most : int
+        After so many choices of one session it is asked anew, with a window that holds them; 0: once for a session.
 
     Returns
     -------
@@ -129,15 +132,17 @@ def requests_from_log(
         replay = requests_from_log(log, cut, cut + 30 * DAY, window_size=500)
         measure(engine.rank(replay.requests, 10).lists, replay.truth)
     """
-    if window_size < 0 or session_gap < 0:
-        raise ConfigError(f"window_size and session_gap are 0 or more. Got {window_size} and {session_gap}.")
-    group = _groups(log, session_gap)
+    if min(window_size, session_gap, at_most) < 0:
+        raise ConfigError(
+            f"window_size, session_gap and at_most are 0 or more. Got {window_size}, {session_gap} and {at_most}."
+        )
+    gain = (gains or Gains()).of(log.kind, log.rating)
+    group = _groups(log, session_gap, (gain > 0) & (log.item >= 0), at_most)
     n_groups = int(group.max(initial=-1)) + 1
     rows = np.flatnonzero(group >= 0)
     first = np.full(n_groups, -1, dtype=np.int64)
     first[group[rows[::-1]]] = rows[::-1]  # the last writer wins, so the first row stands
     asked = log.time[first]
-    gain = (gains or Gains()).of(log.kind, log.rating)
     events = rows[(log.item[rows] >= 0) & (gain[rows] > 0)]
     then = asked[group[events]]
     events = events[(then >= since) & (then < until)]
@@ -211,7 +216,7 @@ def _replay(
     return Replay(Requests(windows, queries, asked.astype(np.int64)), truth, shopper.astype(np.int32))
 
 
-def _groups(log: EventLog, session_gap: int) -> Ints:
+def _groups(log: EventLog, session_gap: int, chosen: npt.NDArray[np.bool_], at_most: int) -> Ints:
     """Which request each event belongs to: int64 of shape (n_events,), -1 for none."""
     group = np.full(len(log), -1, dtype=np.int64)
     coded = np.flatnonzero(log.request >= 0)
@@ -226,6 +231,11 @@ def _groups(log: EventLog, session_gap: int) -> Ints:
         begins = np.ones(len(loose), dtype=bool)
         begins[1:] = (shopper[1:] != shopper[:-1]) | (np.diff(time) > session_gap)
         begins |= log.kind[loose] == EventKind.search
+        if at_most:
+            session = np.cumsum(begins) - 1
+            count: Ints = np.cumsum(chosen[loose], dtype=np.int64) - chosen[loose]  # choices before each event
+            part = (count - count[np.flatnonzero(begins)][session]) // at_most
+            begins[1:] |= part[1:] > part[:-1]
         group[loose] = len(names) + np.cumsum(begins) - 1
     return group
 

@@ -32,7 +32,7 @@ class EaseConfig(CollaborativeConfig):
         default=200.0, ge=1, description="Ridge penalty λ: the larger, the less two rare items say of each other."
     )
     items: int = Field(
-        default=10_000,
+        default=4_000,
         ge=1,
         description="Items that most shoppers chose, of which it learns: memory grows with the square "
         "(10,000 need 0.4 GB in the snapshot, and twice that to learn), time with the cube.",
