@@ -123,7 +123,7 @@ class Query:
         Dense index of an item to find similar ones to; -1 for none.
     filters : Filters
     exclude_purchased : bool
-        Leave out what the shopper has bought before.
+        Leave out what the shopper has bought or rated before.
     exclude : tuple of int
         Dense indices of items to leave out.
     """

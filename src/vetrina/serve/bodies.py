@@ -124,7 +124,7 @@ class RecommendRequest(_Asked):
     model_config = _config({"shopper": "ana", "k": 24, "exclude_purchased": True})
 
     filters: Filters = Filters()
-    exclude_purchased: bool = Field(default=False, description="Leave out what the shopper has bought.")
+    exclude_purchased: bool = Field(default=False, description="Leave out what the shopper has bought or rated.")
 
 
 class SimilarRequest(_Asked):
