@@ -69,7 +69,9 @@ def search(
 def recommend(
     shopper: Shopper = None,
     k: K = 10,
-    new_only: Annotated[bool, typer.Option("--new-only", help="Leave out what the shopper has bought or rated before.")] = False,
+    new_only: Annotated[
+        bool, typer.Option("--new-only", help="Leave out what the shopper has bought or rated before.")
+    ] = False,
     category: Category = None,
     brand: Brand = None,
     colour: Colour = None,
