@@ -28,11 +28,11 @@ class SequenceConfig(Config):
     """Size of the network, what it reads, and how long it learns."""
 
     dim: int = Field(
-        default=64, ge=1, description="Dimensions of an item's embedding, and of what is read of a window."
+        default=96, ge=1, description="Dimensions of an item's embedding, and of what is read of a window."
     )
     length: int = Field(default=100, ge=1, description="Last events of the window that are read.")
     layers: int = Field(default=1, ge=1)
-    dropout: float = Field(default=0.2, ge=0, lt=1)
+    dropout: float = Field(default=0.3, ge=0, lt=1)
     content: str = Field(
         default="fused",
         description="Vectors of items that are read beside their ids, so that an item without events has an embedding "
@@ -51,7 +51,7 @@ class SequenceConfig(Config):
         default=0.75, ge=0, le=1, description="Of gbce: how far scores are probabilities, in spite of few negatives."
     )
     within: float = Field(
-        default=0.3,
+        default=0.6,
         ge=0,
         le=1,
         description="Share of the events after which the next of the same second is foretold as well.",
@@ -62,7 +62,7 @@ class SequenceConfig(Config):
     events: int = Field(default=500_000, ge=1, description="Latest events that are learned from.")
     epochs: int = Field(default=15, ge=1, description="How often all events are learned from, at most.")
     batch: int = Field(default=64, ge=1, description="Pieces of windows in each step.")
-    learning_rate: float = Field(default=2e-3, gt=0)
+    learning_rate: float = Field(default=3e-3, gt=0)
     search_sessions: bool = Field(
         default=True, description="Also learn from views and clicks, not from purchases alone."
     )
