@@ -47,11 +47,11 @@ Candidates = dict[str, list[Gathered]]
 
 
 def tables(data: Path, seeds: Sequence[int], quick: bool) -> Iterator[SeedTable]:
-    """One table for each kind of request of both shops."""
-    for name, title in (("fashion", "Fashion"), ("online-retail", "Online Retail, last 30 days")):
+    """One table for each kind of request of both shops: of the first two seeds on Fashion, of one on the real log."""
+    for name, title, most in (("fashion", "Fashion", 2), ("online-retail", "Online Retail, last 30 days", 1)):
         outcomes: list[dict[str, Outcome]] = []
         whose: list[dict[str, npt.NDArray[np.int64]]] = []
-        for seed in seeds:
+        for seed in seeds[:most]:
             with tempfile.TemporaryDirectory(prefix="vetrina-rankers-") as scratch:
                 rows, held, candidates = prepared(name, Path(scratch), seed, quick)
             outcomes.append(_measured(rows, held, candidates, seed))
