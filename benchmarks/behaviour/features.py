@@ -29,7 +29,7 @@ from vetrina.rank import TrainingRows
 __all__ = ["ADDED", "compare", "tables"]
 
 SHIPPED = "shipped families"
-#: Families that a shop may add, of those that a log can teach the worth of.
+#: Families whose worth is measured: added to the shipped ones or, where one is shipped, left out.
 ADDED = ("rates", "session", "freshness", "time", "fuzzy", "sources")
 ALL = "all of these"
 _METRIC = f"ndcg@{K}"
@@ -71,9 +71,12 @@ class _Fitted(NamedTuple):
 
 
 def compare(fitted: _Fitted, config: ShopConfig) -> dict[str, dict[str, ItemList]]:
-    """Lists of every part by variant: the shipped families, these and one more, and all."""
+    """Lists of every part by variant: the shipped families, these and one more or less, and all."""
     shipped = set(RankConfig().features)
-    variants = {SHIPPED: shipped} | {f"with {one}": shipped | {one} for one in ADDED} | {ALL: shipped | set(ADDED)}
+    variants = {SHIPPED: shipped}
+    for one in ADDED:
+        variants |= {f"without {one}": shipped - {one}} if one in shipped else {f"with {one}": shipped | {one}}
+    variants[ALL] = shipped | set(ADDED)
     lists: dict[str, dict[str, ItemList]] = {part: {} for part in fitted.asked}
     owner = [family.name for family in fitted.engine.features for _ in family.names_]
     for variant, kept in variants.items():
@@ -97,7 +100,7 @@ def compare(fitted: _Fitted, config: ShopConfig) -> dict[str, dict[str, ItemList
 
 def _everything(config: ShopConfig) -> ShopConfig:
     rank = {
-        "features": [*RankConfig().features, *ADDED],
+        "features": list(dict.fromkeys([*RankConfig().features, *ADDED])),
         "training_requests": min(config.rank.training_requests, _LEARNED),
     }
     return config.model_copy(update={"rank": config.rank.model_copy(update=rank)})
