@@ -20,7 +20,7 @@ from vetrina.core import Component, ItemList, Requests, Windows
 from vetrina.rank import Asked, Ranker
 from vetrina.retrieve.base import Retriever
 
-__all__ = ["Gate", "Lessons", "nobody"]
+__all__ = ["Gate", "Unseen", "nobody"]
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -45,8 +45,8 @@ def nobody(requests: Requests) -> Requests:
 
 
 @dataclass(frozen=True)
-class Lessons:
-    """Requests to learn from, of which the ranker has seen nothing.
+class Unseen:
+    """Requests to learn from, of which the ranker that orders them has seen nothing.
 
     Attributes
     ----------
@@ -106,25 +106,25 @@ class Gate(Component):
         self.require_fitted("personal_")
         return np.where(self.personal_, self.unknown_, features)
 
-    def learn(self, lessons: Lessons, sources: Mapping[str, Retriever]) -> Self:
+    def learn(self, unseen: Unseen, sources: Mapping[str, Retriever]) -> Self:
         """Learn how far to open; call :meth:`tell_apart` before."""
         self.require_fitted("personal_")
         from scipy.optimize import minimize
 
-        row = np.repeat(np.arange(len(lessons.sizes)), lessons.sizes)
-        whole = np.bincount(row, weights=lessons.gain, minlength=len(lessons.sizes))
-        asked, heard = lessons.asked, self._heard(lessons.asked.requests, sources)
-        entropy = _entropy(lessons.features, lessons.names, asked.lists)
+        row = np.repeat(np.arange(len(unseen.sizes)), unseen.sizes)
+        whole = np.bincount(row, weights=unseen.gain, minlength=len(unseen.sizes))
+        asked, heard = unseen.asked, self._heard(unseen.asked.requests, sources)
+        entropy = _entropy(unseen.features, unseen.names, asked.lists)
         usual = float(np.nanmean(entropy)) if np.isfinite(entropy).any() else np.nan
         kept = (whole > 0) & _gated(asked.requests)
         if kept.sum() < _ENOUGH:
             self.weights_[3] = usual
             return self
-        score = lessons.ranker.score
-        personal = score(lessons.features, asked).astype(np.float64)
-        general = score(self.general(lessons.features), replace(asked, requests=nobody(asked.requests)))
-        share = np.where(kept, 1 / np.maximum(whole, 1e-12), 0)[row] * lessons.gain / kept.sum()
-        starts = np.cumsum(lessons.sizes) - lessons.sizes
+        score = unseen.ranker.score
+        personal = score(unseen.features, asked).astype(np.float64)
+        general = score(self.general(unseen.features), replace(asked, requests=nobody(asked.requests)))
+        share = np.where(kept, 1 / np.maximum(whole, 1e-12), 0)[row] * unseen.gain / kept.sum()
+        starts = np.cumsum(unseen.sizes) - unseen.sizes
 
         def loss(learned: Doubles) -> float:
             opening = _attention(learned[:3], heard, entropy - usual, asked.requests.windows)

@@ -13,7 +13,7 @@ from vetrina.core import EventLog, ItemList, Items, Progress, Requests, Silent, 
 from vetrina.encode.base import Encoder
 from vetrina.engine.config import ShopConfig
 from vetrina.engine.engine import Engine
-from vetrina.engine.gate import Gate, Lessons, nobody
+from vetrina.engine.gate import Gate, Unseen, nobody
 from vetrina.engine.replay import Replay
 from vetrina.engine.rows import ranker_rows
 from vetrina.engine.stages import added_up, fit_stages
@@ -102,8 +102,8 @@ def fit_gate(engine: Engine, rows: TrainingRows, config: ShopConfig) -> Gate | N
     gate = Gate().tell_apart(known, unknown)
     others = rows.take(requests[~held])
     ranker = unfitted_ranker(config).fit(others) if enough_to_learn(others) else engine.ranker
-    lessons = Lessons(some.asked, some.sizes, some.features, some.gain, rows.names, ranker)
-    return gate.learn(lessons, engine.sources)
+    unseen = Unseen(some.asked, some.sizes, some.features, some.gain, rows.names, ranker)
+    return gate.learn(unseen, engine.sources)
 
 
 def _features(engine: Engine, requests: Requests, lists: ItemList) -> npt.NDArray[np.float32]:
