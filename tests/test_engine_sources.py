@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from planted import asked, items_of, log_of, unit
 from vetrina.catalogue.mapping import ItemMapping
-from vetrina.core import EventKind, EventLog, Items, Requests, components
+from vetrina.core import Config, EventKind, EventLog, ItemList, Items, Requests, components
 from vetrina.engine import Engine, ShopConfig, explain, fit_stages
 from vetrina.engine.config import BuildConfig, RankConfig, SourceConfig
+from vetrina.rank import FeatureFamily, MatchScore, TrainingRows
 from vetrina.retrieve.collaborative import Collaborative
 
 N, NEW = 12, 11
@@ -144,3 +147,28 @@ def test_a_source_that_names_no_past_item_still_says_what_it_knows(monkeypatch: 
     assert {text for text, says in zip(texts, known, strict=True) if not says} == {
         "No one with your choices has chosen it yet"
     }
+
+
+class Sale(FeatureFamily):
+    """A family from elsewhere, with a word of its own for why: every third item is on sale."""
+
+    reason = "sale"
+    names_ = ["on_sale"]
+    config_type = Config
+
+    def compute(self, requests: Requests, lists: ItemList) -> npt.NDArray[np.float32]:
+        return np.asarray((lists.item % 3 == 0)[:, None], dtype=np.float32)
+
+
+def test_a_reason_of_a_family_from_elsewhere_is_told_and_shares_sum_to_the_score() -> None:
+    engine = with_sources("item_item")
+    items, log = shop()
+    engine = replace(engine, features=[*engine.features, Sale().fit(items, log)])
+    engine = replace(engine, ranker=MatchScore(weights={"on_sale": 1.0}).fit(TrainingRows.none(engine.feature_names)))
+    requests = asked([[(0, BUY, 1.0)]])
+    result = engine.rank(requests, N)
+    reasons = explain(engine, requests, result)
+    for score, row in zip(result.lists.columns["score"].tolist(), reasons, strict=True):
+        assert sum(reason.share for reason in row) == pytest.approx(score, abs=1e-6)
+    assert reasons[0][0].kind == "sale"
+    assert reasons[0][0].text == "For it: sale"

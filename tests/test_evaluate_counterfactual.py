@@ -67,7 +67,12 @@ def test_the_estimators_by_hand() -> None:
 
 
 decisions = st.tuples(
-    st.floats(-2, 2), st.floats(0.05, 1), st.floats(0, 1), st.floats(-1, 1), st.floats(-1, 1), st.integers(-1, 5)
+    st.floats(-2, 2),
+    st.floats(0.05, 1),
+    st.just(0.0) | st.floats(1e-6, 1),
+    st.floats(-1, 1),
+    st.floats(-1, 1),
+    st.integers(-1, 5),
 )
 
 

@@ -65,7 +65,8 @@ def explain(engine: Engine, requests: Requests, ranked: Ranked) -> list[list[Rea
     """
     shares = engine.contributions(requests, ranked.lists, ranked.features)
     groups = engine.reasons
-    told = [group for group in GROUPS if group in groups]
+    # What families from elsewhere call their own is told too, or shares would not sum to the score.
+    told = [group for group in dict.fromkeys((*GROUPS, *groups)) if group in groups]
     table = np.stack(
         [shares[:, [at for at, group in enumerate(groups) if group == name]].sum(axis=1) for name in told], axis=1
     )
@@ -111,6 +112,8 @@ class _Evidence:
         return str(self.engine.items.table["title"][item]) or self.engine.items.ids[item]
 
     def tell(self, kind: str, row: int, favours: bool) -> tuple[str, dict[str, Any]]:
+        if kind not in GROUPS:
+            return f"{'For' if favours else 'Against'} it: {kind}", {}
         text, evidence = getattr(self, f"_{kind}")(row, favours)
         return str(text), dict(evidence)
 
