@@ -6,7 +6,7 @@ import sys
 
 from modalities.driver import run
 
-MODULES = ("sources", "sequence", "rankers", "features", "cold", "position", "personal", "gate")
+MODULES = ("sources", "sequence", "rankers", "features", "cold", "position", "personal", "gate", "oracle")
 
 if __name__ == "__main__":
     sys.exit(run("behaviour", MODULES, __doc__))

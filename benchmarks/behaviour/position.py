@@ -34,7 +34,21 @@ from vetrina.evaluate.metrics import measure
 from vetrina.rank import Examination, LambdaMART, TrainingRows
 from vetrina.simulate import Simulation, SimulationConfig, simulate
 
-__all__ = ["BY_CHANCE", "BY_REGRESSION", "IGNORED", "NAIVE", "SHOPS", "TRUE", "Measured", "compared", "tables"]
+__all__ = [
+    "BY_CHANCE",
+    "BY_REGRESSION",
+    "CONFIG",
+    "END",
+    "IGNORED",
+    "NAIVE",
+    "SHOPS",
+    "TRUE",
+    "Measured",
+    "compared",
+    "fashion_encoded",
+    "tables",
+    "worth_of",
+]
 
 #: By title, what is set for the simulation.
 SHOPS: dict[str, dict[str, Any]] = {
@@ -45,9 +59,9 @@ TRUE, BY_CHANCE, BY_REGRESSION = "true curve", "curve from random lists", "curve
 NAIVE, IGNORED = "as if all was looked at", "what was shown ignored"
 _K = 10
 _SEEDS = 3  # most: a shop and its five rankers take minutes
-_END = 1_700_000_000 // DAY * DAY
+END = 1_700_000_000 // DAY * DAY
 _UTILITY, _CLICKS = f"NDCG@{_K} of true utility", f"NDCG@{_K} of clicks"
-_CONFIG = {
+CONFIG = {
     "items": {"file": "products.csv", "item": "id"},
     "rank": {"impressions": "debiased", "training_requests": 3000},
     # Photos would cost minutes, and say nothing of where they stood.
@@ -64,7 +78,7 @@ class Measured(NamedTuple):
 
 
 def tables(data: Path, seeds: Sequence[int], quick: bool) -> Iterator[SeedTable]:
-    encoded = _encoded()
+    encoded = fashion_encoded()
     for title, settings in SHOPS.items():
         found = [compared(encoded, settings, seed, quick) for seed in seeds[:_SEEDS]]
         yield over_seeds(
@@ -96,10 +110,10 @@ def _told(curves: Mapping[str, Examination]) -> Outcome:
     return told
 
 
-def _encoded() -> tuple[Encoded, Path]:
+def fashion_encoded() -> tuple[Encoded, Path]:
     dataset = load("fashion")
     with tempfile.TemporaryDirectory() as media:
-        found = encode_items(Items(dataset.items), dataset.root, Path(media), ShopConfig.parse(_CONFIG, ""), Silent())
+        found = encode_items(Items(dataset.items), dataset.root, Path(media), ShopConfig.parse(CONFIG, ""), Silent())
         vectors = {name: np.array(rows) for name, rows in found.items.vectors.items()}
     return replace(found, items=Items(dataset.items, vectors)), dataset.root
 
@@ -107,9 +121,9 @@ def _encoded() -> tuple[Encoded, Path]:
 def compared(encoded: tuple[Encoded, Path], settings: Mapping[str, Any], seed: int, quick: bool = False) -> Measured:
     """One shop simulated with ``settings`` and ``seed``, its curve estimated, and the rankers compared."""
     made, photos = encoded
-    config = ShopConfig.parse({**_CONFIG, "build": {"seed": seed}}, "")
+    config = ShopConfig.parse({**CONFIG, "build": {"seed": seed}}, "")
     simulation = simulate(
-        made.items, photos, SimulationConfig(seed=seed, n_shoppers=400 if quick else 1200, **settings), _END, Silent()
+        made.items, photos, SimulationConfig(seed=seed, n_shoppers=400 if quick else 1200, **settings), END, Silent()
     )
     items = Items(simulation.items.table, made.items.vectors)
     log = EventLog.from_table(simulation.events, items)
@@ -160,7 +174,7 @@ def _ndcg(
     engine: Engine, rankers: Mapping[str, LambdaMART], test: Replay, simulation: Simulation, log: EventLog
 ) -> Outcome:
     """By system, NDCG of each request by what products are worth, and by what was clicked."""
-    worth = _worth(test, simulation, log)
+    worth = worth_of(test, simulation, log)
     gathered = list(engine.gather(test.requests))
     found = {}
     for name, ranker in rankers.items():
@@ -171,7 +185,7 @@ def _ndcg(
     return found
 
 
-def _worth(test: Replay, simulation: Simulation, log: EventLog) -> Truth:
+def worth_of(test: Replay, simulation: Simulation, log: EventLog) -> Truth:
     """The true utility of the best products that each request could have been shown."""
     items = simulation.items
     lists = []
