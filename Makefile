@@ -94,16 +94,21 @@ format: $(VENV)/dev.stamp ## Let ruff mend what it can
 
 # --- measurements -----------------------------------------------------------
 
-.PHONY: bench quality
+.PHONY: bench quality studies
 bench: $(VENV)/bench.stamp ## Speed and memory, one script each in benchmarks/ (needs VETRINA_DATA)
 	set -e; for script in benchmarks/*.py; do $(BIN)/python $$script; done
 
 # The peers have environments of their own in build/peers, made on the first run.
-quality: $(VENV)/dev.stamp ## Quality on real data: floors, modalities, behaviour, and the peers in the same run (QUICK=1: briefly, no floors)
-	$(if $(filter-out 0,$(QUICK)),,$(BIN)/pytest -m quality $(PYTEST_ARGS))
-	PYTHONPATH=benchmarks $(BIN)/python -m modalities $(if $(filter-out 0,$(QUICK)),--quick) $(MODALITIES_ARGS)
-	PYTHONPATH=benchmarks $(BIN)/python -m behaviour $(if $(filter-out 0,$(QUICK)),--quick) $(BEHAVIOUR_ARGS)
-	PYTHONPATH=benchmarks $(BIN)/python -m peers $(if $(filter-out 0,$(QUICK)),--quick) $(PEERS_ARGS)
+BRIEFLY := $(if $(filter-out 0,$(QUICK)),--quick)
+MEASURE := PYTHONPATH=benchmarks $(BIN)/python -m
+quality: $(VENV)/dev.stamp ## Quality on real data: floors, then all tables with the peers in the same run (QUICK=1: briefly, no floors)
+	$(if $(BRIEFLY),,$(BIN)/pytest -m quality $(PYTEST_ARGS))
+	$(MEASURE) peers $(BRIEFLY) $(PEERS_ARGS)
+	$(MEASURE) behaviour $(BRIEFLY) $(or $(BEHAVIOUR_ARGS),--only sequence personal oracle position cold)
+
+studies: $(VENV)/dev.stamp ## What each modality, source, ranker and family of features is worth (QUICK=1: briefly)
+	$(MEASURE) modalities $(BRIEFLY) $(MODALITIES_ARGS)
+	$(MEASURE) behaviour $(BRIEFLY) $(or $(BEHAVIOUR_ARGS),--only sources rankers features gate)
 
 # --- upkeep -----------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Models of behaviour measured: `make quality`, or `PYTHONPATH=benchmarks .venv/bin/python -m behaviour --help`."""
+"""Models of behaviour measured: `make quality`, `make studies`, or `PYTHONPATH=benchmarks .venv/bin/python -m behaviour --help`."""
 
 from __future__ import annotations
 
