@@ -1,4 +1,4 @@
-"""Models of behaviour measured: `make quality`, `make studies`, or `PYTHONPATH=benchmarks .venv/bin/python -m behaviour --help`."""
+"""Models of behaviour measured: `make quality`, `make studies`, or `python -m behaviour --help` in benchmarks."""
 
 from __future__ import annotations
 

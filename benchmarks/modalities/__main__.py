@@ -1,4 +1,4 @@
-"""What each modality is worth: `make quality`, `make studies`, or `PYTHONPATH=benchmarks .venv/bin/python -m modalities --help`."""
+"""What each modality is worth: `make studies`, or `PYTHONPATH=benchmarks .venv/bin/python -m modalities --help`."""
 
 from __future__ import annotations
 
