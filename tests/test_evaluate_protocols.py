@@ -164,8 +164,10 @@ def test_part_of_a_replay() -> None:
 
 def test_wrong_input_is_named() -> None:
     log = log_of(Event(1, item=0))
-    with pytest.raises(ConfigError, match="Got -1 and 1800"):
+    with pytest.raises(ConfigError, match="Got -1, 1800 and 0"):
         requests_from_log(log, 0, 10, window_size=-1)
+    with pytest.raises(ConfigError, match="Got 9, 1800 and -1"):
+        requests_from_log(log, 0, 10, window_size=9, at_most=-1)
     with pytest.raises(ConfigError, match="Got -2"):
         requests_at(log, 0, 10, window_size=-2)
     with pytest.raises(ConfigError, match="purchase"):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import pytest
 
+from vetrina.core import components
 from vetrina.core.errors import ConfigError
 from vetrina.core.similarity import similarity_from_distance
-from vetrina.rank import MatchScore, TrainingRows
+from vetrina.rank import FeatureFamily, MatchScore, TrainingRows
+from vetrina.testing import small_shop
 
 NAMES = ["coverage", "not weighed", "window_fused"]
 FEATURES = np.array([[1.0, 9.0, 0.5], [0.5, -9.0, np.nan], [np.nan, np.nan, -1.0]], dtype=np.float32)
@@ -26,10 +30,10 @@ def test_a_weighted_sum_in_which_the_unknown_adds_nothing() -> None:
 
 
 def test_the_shipped_weights_are_of_features_that_there_are() -> None:
-    from vetrina.core import components
-
     weights = MatchScore().config.weights
-    named = {name for cls in components("features").values() for name in getattr(cls, "names_", [])}
+    items, log = small_shop()
+    families = (cast(FeatureFamily, cls()) for cls in components("features").values())
+    named = {name for family in families for name in family.fit(items, log).names_}
     # those of vectors are named after the modalities that a shop has
     assert {name for name in weights if not name.endswith("_fused")} <= named
     assert all(weight > 0 for weight in weights.values())

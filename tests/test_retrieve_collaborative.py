@@ -161,13 +161,13 @@ def test_a_shop_names_them_in_its_settings(tmp_path: Path) -> None:
     path = make_shop(tmp_path, photos=False).root / "shop.toml"
     text = path.read_text(encoding="utf-8")
     assert "[retrieve.item_item]" in text
-    text = text.replace("[retrieve.item_item", "[retrieve.ease").replace("[retrieve.history", "[retrieve.user_user")
+    text = text.replace("[retrieve.item_item", "[retrieve.bpr").replace("[retrieve.history", "[retrieve.user_user")
     path.write_text(text, encoding="utf-8")
     Shop.open(path.parent).build()
     shop = Shop.open(path.parent)
     liked = shop.items.find("p00")  # red, as every third
     requests = asked([[(liked, BUY, 1.0)]], now=1_701_500_000)
-    for name in ("ease", "user_user"):
+    for name in ("ease", "bpr", "user_user"):
         ids, _ = shop.engine.sources[name].retrieve(requests, 5, None)
         assert {shop.items.table["colour"][item] for item in ids[0].tolist()} == {"red"}
         column = shop.engine.candidates(requests).columns[name].astype(np.float32)

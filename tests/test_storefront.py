@@ -404,7 +404,7 @@ KINDS = [
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_words_stand_out_from_what_is_behind_them(visit: Visit, scheme: str) -> None:
     page = visit(color_scheme=scheme)
-    look_at(page, 3)
+    look_at(page, 9)
     cards(page).first.get_by_role("button", name="Why this?").click()
     seen = contrasts(page, KINDS)
     assert {".brand", ".basis", ".taste", ".move", ".banner", ".sentence", ".share.against"} <= set(seen)

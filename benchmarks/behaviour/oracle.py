@@ -93,21 +93,25 @@ def measured(
 ) -> dict[str, tuple[Outcome, npt.NDArray[np.int64]]]:
     """By kind of request: NDCG of every request by system and by measure, and whose the requests are."""
     made, photos = encoded
-    options = {**CONFIG, "rank": {"training_requests": 3000}, "build": {"seed": seed}}
+    shipped = {"training_requests": 3000}
+    configs = {
+        name: ShopConfig.parse({**CONFIG, "rank": rank, "build": {"seed": seed}}, "")
+        for name, rank in ((SHIPPED, shipped), (DEBIASED, {**shipped, "impressions": "debiased"}))
+    }
+    config = configs[SHIPPED]
     settings = SimulationConfig(seed=seed, n_shoppers=400 if quick else 1200)
     simulation = simulate(made.items, photos, settings, END, Silent())
     items = Items(simulation.items.table, made.items.vectors)
     log = EventLog.from_table(simulation.events, items)
-    cut = cut_of(log, ShopConfig.parse(options, "").build.test_days)
+    cut = cut_of(log, config.build.test_days)
     train = log.before(cut)
-    engines = {}
-    for name, impressions in ((SHIPPED, "ignored"), (DEBIASED, "debiased")):
-        config = ShopConfig.parse({**options, "rank": {**options["rank"], "impressions": impressions}}, "")
-        engines[name] = learn(items, train, config, made.encoders, fuser=made.fuser).observe(log)
+    engines = {
+        name: learn(items, train, one, made.encoders, fuser=made.fuser).observe(log) for name, one in configs.items()
+    }
     plain = {POPULAR: Popularity(days=14).fit(items, train).observe(log), LEXICAL: BM25().fit(items, train)}
     test = requests_from_log(log, cut, int(log.time[-1]) + 1, window_size=config.rank.window)
     worded = np.array([bool(query.text) for query in test.requests.queries])
-    found = {}
+    found: dict[str, tuple[Outcome, npt.NDArray[np.int64]]] = {}
     for part, rows in (("searches", np.flatnonzero(worded)), ("recommendations", np.flatnonzero(~worded))):
         some = np.random.default_rng(seed).permutation(rows)[: 100 if quick else 400]
         asked = test.take(np.sort(some))
