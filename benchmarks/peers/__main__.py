@@ -45,7 +45,7 @@ def main(given: Sequence[str] | None = None) -> int:
         minutes, seconds = divmod(int(time.monotonic() - began), 60)
         print(f"[{minutes}:{seconds:02d}] {line}", flush=True)
 
-    trials, seconds_each = (6, 60.0) if arguments.quick else (20, 150.0)
+    trials, seconds_each = (6, 120.0) if arguments.quick else (20, 150.0)
     at_once = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     budget = Budget(arguments.trials or trials, arguments.seconds or seconds_each, at_once=at_once)
     folder = arguments.to.resolve()

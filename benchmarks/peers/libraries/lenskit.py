@@ -53,7 +53,8 @@ def rank(fitted, requests, k):
     scores = np.full((len(requests), requests.n_items), -np.inf)
     candidates = ItemList(item_ids=items)
     for row, (start, stop) in enumerate(zip(requests.offsets[:-1], requests.offsets[1:], strict=True)):
-        past = np.unique(requests.item[start:stop])
+        # What it did not learn of, it cannot be told of either.
+        past = np.intersect1d(requests.item[start:stop], items)
         if len(past):
             query = RecQuery(user_id=int(requests.user[row]), history_items=ItemList(item_ids=past))
             scores[row, items] = scorer(query=query, items=candidates).scores()

@@ -64,8 +64,8 @@ SEARCHERS = {"Vetrina": {"ranker": ["lambdamart", "match_score"], **_TREES}, "BM
 FIRST = {
     "Vetrina": [
         {"training": "ahead"},
+        {"training": "next"},
         {"training": "hidden", "half_life_days": 5000.0, "ranker": "linear"},
-        {"training": "next", "half_life_days": 5000.0},
         {"training": "ahead", "half_life_days": 5000.0, **_SMALL},
     ]
 }
