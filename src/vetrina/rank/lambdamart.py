@@ -33,11 +33,11 @@ class LambdaMARTConfig(TreesConfig):
 class LambdaMART(Trees):
     """Gradient-boosted trees under the LambdaRank loss: a pair of rows counts by what swapping them would change.
 
-    Each tree follows the gradient of Σ |ΔNDCG(i, j)| · ln(1 + e^−(s(i) − s(j))) over the pairs of a request
-    of which ``i`` has the larger gain. ΔNDCG(i, j) is how much NDCG would change if the two changed
+    Each tree follows the gradient of Σ ΔNDCG(i, j) · ln(1 + e^−(s(i) − s(j))) over the pairs of a request
+    of which ``i`` has the larger gain. ΔNDCG(i, j), 0 or more, is how much NDCG would change if the two changed
     places in the order by the present scores, and counts as a constant; only pairs that reach into the
     first ``truncation`` places are looked at. NDCG takes a row's gain as it is. As LightGBM does by default,
-    |ΔNDCG| is divided by 0.01 + |s(i) − s(j)|, and a request's gradients x by Σx / log2(1 + Σx).
+    ΔNDCG is divided by 0.01 + abs(s(i) − s(j)), and a request's gradients x by Σx / log2(1 + Σx).
     """
 
     config_type = LambdaMARTConfig

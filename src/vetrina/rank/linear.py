@@ -124,7 +124,7 @@ class Linear(Ranker):
         return shares
 
     def importance(self) -> dict[str, float]:
-        """Share of the sum of |w|: how far a standard deviation of each feature moves the score."""
+        """Share of the sum of abs(w): how far a standard deviation of each feature moves the score."""
         self.require_fitted("bias_")
         size = np.abs(self.weights_)
         return dict(zip(self.names_, (size / max(float(size.sum()), 1e-12)).tolist(), strict=True))
