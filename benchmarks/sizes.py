@@ -39,6 +39,8 @@ from vetrina.core import EventLog, Items, Query, Requests
 from vetrina.encode.base import unit_rows
 from vetrina.engine import Engine, ShopConfig, fit_stages, requests_from_log
 from vetrina.engine.rows import training_rows
+from vetrina.rank import FeatureFamily
+from vetrina.retrieve import Retriever
 
 STAGES = ("item_item", "counts", "words", "rows", "request", "MiB")
 EVENTS, ITEMS = 100_000, 3_000
@@ -89,8 +91,8 @@ def measured(folder: Path) -> dict[str, float]:
     engine: Engine = fit_stages(items, log, config, {})
     sources, families = engine.sources, {family.name: family for family in engine.features}
 
-    def again(*components: object) -> Callable[[], object]:
-        return lambda: [type(one)(one.config).fit(items, log) for one in components]  # type: ignore[attr-defined]
+    def again(*components: Retriever | FeatureFamily) -> Callable[[], object]:
+        return lambda: [type(one)(one.config).fit(items, log) for one in components]
 
     until = int(log.time[-1]) + 1
     replay = requests_from_log(log, int(np.quantile(log.time, 0.8)), until)

@@ -58,7 +58,8 @@ def prepared(name, users, items, seed, options):
         folder = Path(made) / "peers"
         folder.mkdir()
         # Their place is their time: of one second the same order for all.
-        rows = "\n".join(f"{user}\t{item}\t{place}" for place, (user, item) in enumerate(zip(users, items)))  # noqa: B905
+        pairs = enumerate(zip(users, items, strict=True))
+        rows = "\n".join(f"{user}\t{item}\t{place}" for place, (user, item) in pairs)
         text = f"user_id:token\titem_id:token\ttimestamp:float\n{rows}\n"
         (folder / "peers.inter").write_text(text, encoding="utf-8")
         config = _config(name, Path(made), {"seed": seed, **options})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -157,6 +159,16 @@ class Ranker(Component):
         ``asked`` says what the rows are about; rankers that judge by features alone do not look at it.
         """
         raise NotImplementedError
+
+    def save(self, folder: Path) -> None:
+        super().save(folder)
+        (folder / "names.json").write_text(json.dumps(self.names_), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        ranker = super().load(folder)
+        ranker.names_ = json.loads((folder / "names.json").read_text(encoding="utf-8"))
+        return ranker
 
     def staged(self, features: Floats, asked: Asked | None = None) -> Iterator[tuple[int, Floats]]:
         """(steps, scores of the rows as they were after so many steps of learning), about ten times, the last whole.

@@ -171,7 +171,6 @@ class Blend(Ranker):
             name: cast(Ranker, component_class("ranker", name).load(folder / "members" / name))
             for name in sorted(blend.config.members)
         }
-        blend.names_ = list(next(iter(blend.members_.values())).names_)
         return blend
 
 

@@ -8,9 +8,7 @@ Comput. 1995), which SciPy implements.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
@@ -128,16 +126,6 @@ class Linear(Ranker):
         self.require_fitted("bias_")
         size = np.abs(self.weights_)
         return dict(zip(self.names_, (size / max(float(size.sum()), 1e-12)).tolist(), strict=True))
-
-    def save(self, folder: Path) -> None:
-        super().save(folder)
-        (folder / "names.json").write_text(json.dumps(self.names_), encoding="utf-8")
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        ranker = super().load(folder)
-        ranker.names_ = json.loads((folder / "names.json").read_text(encoding="utf-8"))
-        return ranker
 
 
 def _pairwise(rows: TrainingRows) -> Loss:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -64,13 +62,3 @@ class MatchScore(Ranker):
         shares = np.zeros((len(features), len(self.names_) + 1), dtype=np.float32)
         shares[:, :-1] = np.where(self.weights_ != 0, np.nan_to_num(features) * self.weights_, 0)
         return shares
-
-    def save(self, folder: Path) -> None:
-        super().save(folder)
-        (folder / "names.json").write_text(json.dumps(self.names_), encoding="utf-8")
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        ranker = super().load(folder)
-        ranker.names_ = json.loads((folder / "names.json").read_text(encoding="utf-8"))
-        return ranker

@@ -9,8 +9,6 @@ L-BFGS (R. Byrd et al., SIAM J. Sci. Comput. 1995), which SciPy implements.
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -174,16 +172,6 @@ class Network(Ranker):
         shares[:, :-1] = standard * (active @ self.weights_.T)
         shares[:, -1] = active @ self.bias_ + self.out_[-1]
         return shares
-
-    def save(self, folder: Path) -> None:
-        super().save(folder)
-        (folder / "names.json").write_text(json.dumps(self.names_), encoding="utf-8")
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        ranker = super().load(folder)
-        ranker.names_ = json.loads((folder / "names.json").read_text(encoding="utf-8"))
-        return ranker
 
 
 Shapes = tuple[tuple[int, ...], ...]

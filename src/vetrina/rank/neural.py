@@ -417,14 +417,12 @@ class NeuralRanker(Ranker):
     def save(self, folder: Path) -> None:
         super().save(folder)
         self._network.save(folder / "reader.onnx")
-        told = {"names": self.names_, "modalities": self.modalities_}
-        (folder / "names.json").write_text(json.dumps(told), encoding="utf-8")
+        (folder / "modalities.json").write_text(json.dumps(self.modalities_), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         ranker = super().load(folder)
-        told = json.loads((folder / "names.json").read_text(encoding="utf-8"))
-        ranker.names_, ranker.modalities_ = told["names"], told["modalities"]
+        ranker.modalities_ = json.loads((folder / "modalities.json").read_text(encoding="utf-8"))
         ranker._network = Network.load(folder / "reader.onnx")
         tower = ("cross_", "dense_", "out_")
         ranker._tower = Tower({name: one for name, one in ranker.arrays().items() if name.startswith(tower)})

@@ -9,7 +9,6 @@ while it is served, and it sums to the score exactly.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Self, cast
@@ -185,13 +184,11 @@ class Trees(Ranker):
     def save(self, folder: Path) -> None:
         super().save(folder)
         (folder / "trees.txt").write_text(self.booster_.model_to_string(), encoding="utf-8")
-        (folder / "names.json").write_text(json.dumps(self.names_), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         ranker = super().load(folder)
-        names = json.loads((folder / "names.json").read_text(encoding="utf-8"))
-        ranker._keep(lgb.Booster(model_str=(folder / "trees.txt").read_text(encoding="utf-8")), names)
+        ranker._keep(lgb.Booster(model_str=(folder / "trees.txt").read_text(encoding="utf-8")), ranker.names_)
         return ranker
 
 
