@@ -19,7 +19,7 @@ import pytest
 from peers import __main__ as command
 from peers.environment import python_of, requirements
 from peers.exchange import PeerFailed, read_space
-from peers.run import Answer, Budget, Failure, ask_all, libraries
+from peers.run import Answer, Budget, Chosen, Failure, ask_all, libraries
 from peers.tasks import Part, Round, Task
 from peers.tell import agreements, library_gap, tables
 from vetrina.core import DAY, EVENT_COLUMNS, ITEM_COLUMNS, EventLog, Items, Query, Requests, Truth, Windows
@@ -118,9 +118,7 @@ def test_a_sound_library_finds_what_was_planted(task: Task, ask: Ask) -> None:
         assert lists.sizes.tolist() == [10] * len(replay.requests)
         # Those who buy even items are given even ones, and new ones where new ones are asked for.
         assert (lists.item.reshape(-1, 10)[:, :4] % 2 == parities(task, name)[:, None]).all()
-    assert all(
-        options == ["shift 0, damp 0.0"] or options[0].startswith("shift 0") for options in answer.options.values()
-    )
+    assert all(options[0]["shift"] == 0 for options in answer.options.values())
     found = agreements(task, [answer])
     assert {(one.table, one.metric) for one in found} == {("planted: all", "recall"), ("planted: new", "recall")}
     assert max(one.gap for one in found) < 1e-12
@@ -270,7 +268,28 @@ def test_everybody_has_the_same_budget(tmp_path: Path, ask: Ask) -> None:
     assert all(one.failed == 0 for one in answers)
     (hurried,), _ = ask(SOUND, budget=Budget(5, 0.0))
     assert hurried.trials == 1, "the defaults are always tried"
-    assert hurried.options["All"] == ["shift 0, damp 0.0"]
+    assert hurried.options["All"] == [{"shift": 0, "damp": 0.0}]
+
+
+def test_what_an_earlier_run_chose_is_taken_untuned(task: Task, tmp_path: Path) -> None:
+    """One fit for each table's options; what is no option any more, or is not chosen yet, is the default."""
+    path, said = tmp_path / "seen.jsonl", list[str]()
+    (tmp_path / "toy.py").write_text(WATCHFUL.replace("a path", str(path)), encoding="utf-8")
+    (tmp_path / "other.py").write_text(SOUND.replace('"toy": {', '"other": {'), encoding="utf-8")
+    found, _ = libraries([tmp_path / "toy.py", tmp_path / "other.py"], tmp_path, said.append)
+    chosen: Chosen = {"planted": {"toy": {"All": [{"shift": 1, "damp": 0.25}], "New": [{"shift": 1, "gone": 7}]}}}
+    (toy, other), failures = ask_all(task, found, BUDGET, tmp_path, said.append, chosen)
+    assert failures == []
+    assert toy.options == {"All": [{"shift": 1, "damp": 0.25}], "New": [{"shift": 1, "damp": 0.0}]}
+    assert [one["options"] for one in seen(path) if one["do"] == "fit"] == [
+        {"shift": 1, "damp": 0.0},
+        {"shift": 1, "damp": 0.25},
+    ]
+    assert toy.trials == other.trials == 0
+    assert other.options["All"] == [{"shift": 0, "damp": 0.0}]
+    assert [line for line in said if "nothing was chosen" in line] == [
+        "planted: other: nothing was chosen for it yet, so it stands at its defaults"
+    ]
 
 
 def test_a_corner_that_a_library_does_not_bear_is_a_bad_trial(ask: Ask, task: Task) -> None:
@@ -278,7 +297,7 @@ def test_a_corner_that_a_library_does_not_bear_is_a_bad_trial(ask: Ask, task: Ta
     (answer,), failures = ask(source.replace(', "damp": {"low": 0.0, "high": 1.0, "default": 0.0}', ""))
     assert failures == []
     assert (answer.trials, answer.failed) == (2, 1)
-    assert answer.options["All"] == ["shift 0"]
+    assert answer.options["All"] == [{"shift": 0}]
     assert any("trials that failed: toy 1 of 2" in note for note in tables(task, [answer])[0].notes)
 
 
@@ -438,11 +457,20 @@ def test_the_command_prints_tables_and_writes_them(
     broken.write_text(SOUND.replace('"toy"', '"off"').replace("/ len(right)", "/ k"), encoding="utf-8")
     monkeypatch.setattr(command, "TASKS", {"planted": lambda seeds: task})
     monkeypatch.setattr(command, "_FILES", {"sound": sound, "broken": broken})
-    common = ["--quick", "--tasks", "planted", "--trials", "2", "--to", str(tmp_path / "out")]
+    common = ["--tasks", "planted", "--trials", "2", "--to", str(tmp_path / "out")]
     assert command.main([*common, "--libraries", "sound"]) == 0
     out = capsys.readouterr().out
     assert "Planted: all (at 10; 24 requests of 24 shoppers)" in out
     assert "each system may try 2 points" in out
+    chosen = str(tmp_path / "out/chosen.json")
+    assert command.main([*common, "--libraries", "sound", "--quick", "--chosen", chosen]) == 0
+    again = capsys.readouterr().out
+    assert "nothing is tuned" in again
+    table = re.compile(r"^Planted: all \(.*?\n\n", flags=re.DOTALL | re.MULTILINE)
+    assert table.findall(again) == table.findall(out) != [], "the options that were chosen give the same lists"
+    missing = str(tmp_path / "nothing.json")
+    assert command.main([*common, "--libraries", "sound", "--quick", "--chosen", missing]) == 2
+    assert "nothing.json" in capsys.readouterr().err
     written = json.loads((tmp_path / "out/summary.json").read_text(encoding="utf-8"))
     assert [table["title"] for table in written["tables"]] == ["Planted: all", "Planted: new"]
     assert written["ir_measures"]["planted"] < 1e-9

@@ -1,4 +1,5 @@
-"""Every system through the same door: tuned on the validation part under one budget, then tested, then scored."""
+"""Every system through the same door: tuned on the validation part under one budget, or told what such a tuning chose;
+then tested, then scored."""
 
 from __future__ import annotations
 
@@ -21,11 +22,13 @@ from vetrina.core import ItemList
 from vetrina.core.errors import VetrinaError
 from vetrina.evaluate import measure
 from vetrina.evaluate.tables import K
-from vetrina.evaluate.tuning import search_space, told
+from vetrina.evaluate.tuning import search_space
 
-__all__ = ["Answer", "Budget", "Failure", "Library", "answer", "ask_all", "libraries"]
+__all__ = ["Answer", "Budget", "Chosen", "Failure", "Library", "answer", "ask_all", "libraries"]
 
 Say = Callable[[str], None]
+#: By task, system and table what an earlier run chose for each round, as :attr:`Answer.options` has it.
+Chosen = Mapping[str, Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]]
 _METRIC = "ndcg"
 
 
@@ -86,8 +89,8 @@ class Answer:
         By table, of all rounds after one another.
     filled : dict of str to float
         Share of the places that popularity filled.
-    options : dict of str to list of str
-        What was chosen for each round.
+    options : dict of str to list of dict
+        What was chosen for each round, by table.
     own : dict of str to dict of str to float
         What the library's own metrics say of the same lists.
     trials : int
@@ -100,7 +103,7 @@ class Answer:
     system: str
     lists: dict[str, ItemList]
     filled: dict[str, float]
-    options: dict[str, list[str]]
+    options: dict[str, list[dict[str, Any]]]
     own: dict[str, dict[str, float]]
     trials: int = 0
     failed: int = 0
@@ -133,7 +136,7 @@ class _Gathered:
 
     lists: list[Any] = field(default_factory=list)
     filled: list[float] = field(default_factory=list)
-    options: list[str] = field(default_factory=list)
+    options: list[dict[str, Any]] = field(default_factory=list)
 
 
 def libraries(files: Sequence[Path], folder: Path, say: Say) -> tuple[list[Library], list[Failure]]:
@@ -154,17 +157,22 @@ def libraries(files: Sequence[Path], folder: Path, say: Say) -> tuple[list[Libra
 
 
 def ask_all(
-    task: Task, found: Sequence[Library], budget: Budget, folder: Path, say: Say
+    task: Task, found: Sequence[Library], budget: Budget, folder: Path, say: Say, chosen: Chosen | None = None
 ) -> tuple[list[Answer], list[Failure]]:
-    """Every system of every library that does this kind of task, a few at a time; one that fails is told."""
+    """Every system of every library that does this kind of task, a few at a time; one that fails is told.
+
+    With ``chosen`` nothing is tuned: a system that it does not name stands at its defaults, and that is said.
+    """
     wanted = [(library, system) for library in found for system in library.models[task.kind]]
 
     def one(library: Library, system: str) -> Answer | Failure:
         log = folder / "logs" / f"{task.name}-{re.sub(r'[^a-z0-9]+', '-', system.lower())}.log"
         log.unlink(missing_ok=True)
+        if chosen is not None and library.models[task.kind][system] and system not in chosen.get(task.name, {}):
+            say(f"{task.name}: {system}: nothing was chosen for it yet, so it stands at its defaults")
         try:
             with Peer(library.python, library.file, log, budget.limit) as peer:
-                done = answer(task, library, system, peer, budget)
+                done = answer(task, library, system, peer, budget, chosen)
         except PeerFailed as error:
             say(f"{task.name}: {system}: FAILED: {error}")
             return Failure(system, task.name, str(error))
@@ -185,8 +193,10 @@ def ask_all(
     )
 
 
-def answer(task: Task, library: Library, system: str, peer: Peer, budget: Budget) -> Answer:
-    """One system's lists for all rounds of a task.
+def answer(
+    task: Task, library: Library, system: str, peer: Peer, budget: Budget, chosen: Chosen | None = None
+) -> Answer:
+    """One system's lists for all rounds of a task, tuned for each unless ``chosen`` says what a tuning chose.
 
     Nothing of a test part is on the disk before the tuning of its round is over, and what is
     right never is, until the lists are done and the library's own metrics are asked for.
@@ -207,7 +217,11 @@ def answer(task: Task, library: Library, system: str, peer: Peer, budget: Budget
         place = Path(made)
         write_items(task, place)
         for number, one in enumerate(task.rounds):
-            points = _tuned(task, one, system, peer, budget, place / f"tuning-{number}", (space, first), spent)
+            if chosen is None:
+                points = _tuned(task, one, system, peer, budget, place / f"tuning-{number}", (space, first), spent)
+            else:
+                known = chosen.get(task.name, {}).get(system, {})
+                points = {name: _known(known.get(name, []), number, default) for name in task.tables}
             _tested(task, one, system, peer, place / f"final-{number}", points, gathered, spent)
         lists = {
             name: ItemList.from_lists([row for part in one.lists for row in part]) for name, one in gathered.items()
@@ -225,6 +239,12 @@ def answer(task: Task, library: Library, system: str, peer: Peer, budget: Budget
         spent.fitting,
         spent.ranking,
     )
+
+
+def _known(chosen: Sequence[Mapping[str, Any]], number: int, default: dict[str, Any]) -> dict[str, Any]:
+    """What was chosen for this round; of what nothing is known, or no longer, the default."""
+    point = chosen[number] if number < len(chosen) else {}
+    return {**default, **{option: value for option, value in point.items() if option in default}}
 
 
 def _tuned(
@@ -296,7 +316,7 @@ def _tested(
         spent.ranking += seconds
         gathered[name].lists.append([found.list_of(row) for row in range(len(found))])
         gathered[name].filled.append(filled)
-        gathered[name].options.append(told(points[name]))
+        gathered[name].options.append(points[name])
 
 
 def _ranked(task: Task, part: Part, name: str, peer: Peer, asked: Path, folder: Path) -> tuple[ItemList, float, float]:

@@ -12,10 +12,9 @@ import polars as pl
 
 from vetrina.catalogue import ItemMapping
 from vetrina.catalogue.datasets import load
-from vetrina.core import EVENT_COLUMNS, EventLog, ItemList, Items, Query, Requests, Truth, Windows
-from vetrina.engine import Replay, ShopConfig, requests_from_log
+from vetrina.core import DAY, EVENT_COLUMNS, EventLog, ItemList, Items, Query, Truth, Windows
+from vetrina.engine import Gains, Replay, ShopConfig, cut_of, requests_at, requests_from_log
 from vetrina.engine.judged import judged_replay
-from vetrina.engine.replay import Gains
 from vetrina.evaluate.protocols import Holdout, hold_out
 from vetrina.evaluate.tables import K
 
@@ -148,8 +147,33 @@ def online_retail(seeds: int) -> Task:
     items, log = _read("online-retail")
     gains = {"purchase": 1.0}
     held = hold_out(log, "time-frozen", _config(gains, 30.0))
-    note = "Frozen at the cut: one list for each known customer about all that they bought in the 30 days after it."
-    return Task("online-retail", "Online Retail, last 30 days", RECOMMEND, items, _rounds([held]), gains, notes=(note,))
+    (frozen,) = _rounds([held])
+    cut = cut_of(log, 30.0)
+    before, end = cut - 30 * DAY, int(log.time[-1]) + 1
+    one = Round(
+        (_baskets(frozen.tuning[0], log.before(cut), before, cut, _JUDGES),), _baskets(frozen.final, log, cut, end)
+    )
+    notes = (
+        "Learned until 30 days before the end. Frozen: one list for each known customer about all that they bought in "
+        "those 30 days. Baskets: one list as each is begun; whoever asks is known by what they bought until then.",
+    )
+    return Task("online-retail", "Online Retail, last 30 days", RECOMMEND, items, [one], gains, notes=notes)
+
+
+def _baskets(frozen: Part, log: EventLog, cut: int, until: int, at_most: int = 0) -> Part:
+    """The same to learn from; asked besides as each basket is begun, windows going on to fill."""
+    asked = dict(frozen.asked)
+    gains = Gains(purchase=1.0)
+    for name, only_new in (("Baskets, all products", False), ("Baskets, new products", True)):
+        asked[name] = requests_from_log(log, cut, until, window_size=_WHOLE_PAST, gains=gains, only_new=only_new)
+    first = asked["Baskets, all products"]
+    asked["First baskets"] = first.take(np.flatnonzero(np.diff(first.requests.windows.offsets) == 0))
+    if at_most:
+        rng = np.random.default_rng(0)
+        for name, replay in asked.items():
+            drawn = rng.permutation(len(replay.requests))[:at_most]
+            asked[name] = replay.take(np.sort(drawn))
+    return Part(frozen.train, asked)
 
 
 _ANY_RATING = {"rate": 1.0, "rating_from": 0.0}
@@ -169,65 +193,43 @@ def movielens_random(seeds: int) -> Task:
 
 
 def movielens_time(seeds: int) -> Task:
-    """The last tenth of the ratings, everybody who gave one, known before or not."""
-    items, log = _read("movielens-100k")
-    cut, before = (int(log.time[int(len(log) * share)]) for share in (0.9, 0.8))
-    rounds = [Round((_frozen(log.before(cut), before),), _frozen(log, cut))]
-    known = np.isin(rounds[0].final.asked["All films"].shopper, log.before(cut).shopper)
-    note = (
-        f"Frozen at the cut; every rating is a choice; films rated before are left out. Of {len(known)} people "
-        f"{int(known.sum())} were known before the cut."
-    )
-    return Task(
-        "movielens-time",
-        "MovieLens-100k, last tenth of the ratings",
-        RECOMMEND,
-        items,
-        rounds,
-        _ANY_RATING,
-        notes=(note,),
-    )
-
-
-def _frozen(log: EventLog, cut: int) -> Part:
-    """One request of everybody who chose something from ``cut`` on, about all of it: newcomers too."""
-    train, later = log.before(cut), log.take(log.time >= cut)
-    people, who = np.unique(later.shopper, return_inverse=True)
-    now = np.full(len(people), cut, dtype=np.int64)
-    windows = train.windows(people, now, _WHOLE_PAST)
-    met = np.split(windows.item, windows.offsets[1:-1])
-    chosen = [dict.fromkeys(later.item[who == row].tolist(), 1.0) for row in range(len(people))]
-    queries = [Query(exclude=tuple(sorted(set(one.tolist())))) for one in met]
-    replay = Replay(Requests(windows, queries, now), Truth.from_lists(chosen), people.astype(np.int32))
-    return Part(train, {"All films": replay})
-
-
-def movielens_next(seeds: int) -> Task:
-    """The same division, but windows go on filling: after every ten ratings a person is asked for the next ten."""
+    """The last tenth of the ratings, whoever gave one, known before or not; frozen, and with windows that fill."""
     items, log = _read("movielens-100k")
     cut, before, end = (int(log.time[place]) for place in (int(len(log) * 0.9), int(len(log) * 0.8), -1))
-    rounds = [Round((_next(log.before(cut), before, cut),), _next(log, cut, end + 1))]
+    rounds = [Round((_tenth(log.before(cut), before, cut),), _tenth(log, cut, end + 1))]
+    shoppers = rounds[0].final.asked[FROZEN].shopper
+    known = np.isin(shoppers, log.before(cut).shopper)
     note = (
-        "Learned until the cut; every rating is a choice. Whoever asks is known by all that they rated until then, "
-        "also since the cut, and is asked after every ten ratings for the next ten; films rated before are left out."
+        "Learned until the cut; every rating is a choice; films rated before are left out. Frozen: one list for each "
+        f"of {len(known)} people, {int(known.sum())} of them known before the cut. Next films: after every ten ratings "
+        "a person, known by all that they rated until then, is asked for the next ten."
     )
-    title = "MovieLens-100k, the next ten films"
-    return Task("movielens-next", title, RECOMMEND, items, rounds, _ANY_RATING, notes=(note,))
+    title = "MovieLens-100k, last tenth of the ratings"
+    return Task("movielens-time", title, RECOMMEND, items, rounds, _ANY_RATING, notes=(note,))
 
 
-def _next(log: EventLog, cut: int, until: int) -> Part:
+def _tenth(log: EventLog, cut: int, until: int) -> Part:
     gains = Gains(**_ANY_RATING)
-    replay = requests_from_log(log, cut, until, window_size=_WHOLE_PAST, gains=gains, only_new=True, at_most=_NEXT)
+    options: dict[str, Any] = {"window_size": _WHOLE_PAST, "gains": gains, "only_new": True}
+    frozen = requests_at(log, cut, until, newcomers=True, **options)
+    following = requests_from_log(log, cut, until, at_most=_NEXT, **options)
+    return Part(log.before(cut), {FROZEN: _all_but_met(frozen), "Next films": _all_but_met(following)})
+
+
+def _all_but_met(replay: Replay) -> Replay:
+    """The same, films rated before being left out by name."""
     windows = replay.requests.windows
     met = np.split(windows.item, windows.offsets[1:-1])
     queries = [Query(exclude=tuple(sorted(set(one.tolist())))) for one in met]
-    asked = replay._replace(requests=replace(replay.requests, queries=queries))
-    return Part(log.before(cut), {"Next films": asked})
+    return replay._replace(requests=replace(replay.requests, queries=queries))
 
 
+FROZEN, POOL, WHOLE = "Frozen at the cut", "Judged pool", "Whole catalogue"
+# After so many ratings the next are asked for.
 _NEXT = 10
+# Of each table as many requests to tune on, where there are more.
+_JUDGES = 1000
 _FOLDS = 5
-POOL, WHOLE = "Judged pool", "Whole catalogue"
 
 
 def chorus(seeds: int) -> Task:
@@ -270,6 +272,5 @@ TASKS = {
     "online-retail": online_retail,
     "movielens-random": movielens_random,
     "movielens-time": movielens_time,
-    "movielens-next": movielens_next,
     "chorus": chorus,
 }

@@ -19,6 +19,7 @@ from vetrina.evaluate.evaluation import Comparison, Evaluation
 from vetrina.evaluate.raters import agreement, ceiling, rater_table
 from vetrina.evaluate.report import write_report
 from vetrina.evaluate.tables import ENGINE, SHOWN, K
+from vetrina.evaluate.tuning import told
 
 __all__ = ["Agreement", "Findings", "agreements", "library_gap", "tables"]
 
@@ -99,7 +100,7 @@ def _notes(task: Task, name: str, truth: Truth, answers: Sequence[Answer]) -> li
     if failed:
         notes.append(f"trials that failed: {', '.join(failed)}")
     for one in answers:
-        chosen = list(dict.fromkeys(filter(None, one.options[name])))
+        chosen = list(dict.fromkeys(filter(None, map(told, one.options[name]))))
         if len(chosen) == 1:
             notes.append(f"{one.system} tuned to {chosen[0]}")
         elif chosen:
@@ -206,6 +207,8 @@ class Findings:
         By task, how far ir_measures is from us at most.
     spent : list of dict
         Trials and seconds.
+    chosen : dict
+        By task, system and table the options of each round: what a later run may begin at.
     """
 
     versions: dict[str, dict[str, str]]
@@ -214,6 +217,7 @@ class Findings:
     agreed: list[Agreement] = field(default_factory=list)
     gaps: dict[str, float] = field(default_factory=dict)
     spent: list[dict[str, Any]] = field(default_factory=list)
+    chosen: dict[str, dict[str, dict[str, list[dict[str, Any]]]]] = field(default_factory=dict)
 
     @property
     def sound(self) -> bool:
@@ -231,6 +235,7 @@ class Findings:
         self.agreed += agreements(task, answers)
         self.gaps[task.name] = library_gap(task, answers)
         self.spent += effort(task, answers)
+        self.chosen[task.name] = {one.system: one.options for one in answers if any(map(any, one.options.values()))}
         return own
 
     def text(self) -> str:
@@ -253,7 +258,7 @@ class Findings:
         return "\n\n".join(parts)
 
     def write(self, folder: Path) -> None:
-        """``summary.json``, ``summary.md`` and ``report.html``."""
+        """``summary.json``, ``summary.md``, ``report.html``, and what was chosen in ``chosen.json``."""
         folder.mkdir(parents=True, exist_ok=True)
         data = {
             "tables": [table.as_dict() for table in self.tables],
@@ -264,6 +269,7 @@ class Findings:
             "versions": self.versions,
         }
         (folder / "summary.json").write_text(json.dumps(data, indent=1), encoding="utf-8")
+        (folder / "chosen.json").write_text(json.dumps(self.chosen, indent=1) + "\n", encoding="utf-8")
         parts = ["# Peers in the same run", *(table.markdown() for table in self.tables), f"```\n{self.text()}\n```"]
         (folder / "summary.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
         installed = {
