@@ -94,17 +94,19 @@ format: $(VENV)/dev.stamp ## Let ruff mend what it can
 
 # --- measurements -----------------------------------------------------------
 
-.PHONY: bench quality studies
+.PHONY: bench quality floors studies
 bench: $(VENV)/bench.stamp ## Speed and memory, one script each in benchmarks/ (needs VETRINA_DATA)
 	set -e; for script in benchmarks/*.py; do $(BIN)/python $$script; done
 
 # The peers have environments of their own in build/peers, made on the first run.
 BRIEFLY := $(if $(filter-out 0,$(QUICK)),--quick)
 MEASURE := PYTHONPATH=benchmarks $(BIN)/python -m
-quality: $(VENV)/dev.stamp ## Quality on real data: floors, then all tables with the peers in the same run (QUICK=1: briefly, no floors)
-	$(if $(BRIEFLY),,$(BIN)/pytest -m quality $(PYTEST_ARGS))
+quality: $(VENV)/dev.stamp ## Quality on real data: all tables, the peers in the same run (QUICK=1: briefly, nothing tuned)
 	$(MEASURE) peers $(BRIEFLY) $(PEERS_ARGS)
 	$(MEASURE) behaviour $(BRIEFLY) $(or $(BEHAVIOUR_ARGS),--only sequence personal oracle position cold)
+
+floors: $(VENV)/dev.stamp ## What quality must not fall below on real data: tests too long for `make test`
+	$(BIN)/pytest -m quality $(PYTEST_ARGS)
 
 studies: $(VENV)/dev.stamp ## What each modality, source, ranker and family of features is worth (QUICK=1: briefly)
 	$(MEASURE) modalities $(BRIEFLY) $(MODALITIES_ARGS)

@@ -455,7 +455,7 @@ def test_the_command_prints_tables_and_writes_them(
     sound, broken = tmp_path / "sound.py", tmp_path / "broken.py"
     sound.write_text(SOUND, encoding="utf-8")
     broken.write_text(SOUND.replace('"toy"', '"off"').replace("/ len(right)", "/ k"), encoding="utf-8")
-    monkeypatch.setattr(command, "TASKS", {"planted": lambda seeds: task})
+    monkeypatch.setattr(command, "TASKS", {"planted": lambda: task})
     monkeypatch.setattr(command, "_FILES", {"sound": sound, "broken": broken})
     common = ["--tasks", "planted", "--trials", "2", "--to", str(tmp_path / "out")]
     assert command.main([*common, "--libraries", "sound"]) == 0

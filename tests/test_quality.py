@@ -1,4 +1,4 @@
-"""Floors on real data, `make quality`: what the demo claims, measured again and asserted. Prints its tables."""
+"""Floors on real data, `make floors`: what the demo claims, measured again and asserted. Prints its tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floors of what models of behaviour are worth on real people's data, `make quality`. Prints its tables."""
+"""Floors of what models of behaviour are worth on real people's data, `make floors`. Prints its tables."""
 
 from __future__ import annotations
 

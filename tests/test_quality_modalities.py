@@ -1,4 +1,4 @@
-"""Floors of the modalities on real data, `make quality`: what the docs claim of them, measured again and asserted."""
+"""Floors of the modalities on real data, `make floors`: what the docs claim of them, measured again and asserted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A floor of search that knows the person, on real people's purchases, `make quality`. Prints its tables."""
+"""A floor of search that knows the person, on real people's purchases, `make floors`. Prints its tables."""
 
 from __future__ import annotations
 

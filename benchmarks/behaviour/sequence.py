@@ -7,7 +7,6 @@ for this division; ours and RecBole's are tuned under one budget, in processes o
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from vetrina.core.errors import DataError
 from vetrina.engine import Replay
 from vetrina.evaluate import Table, compare, measure
 from vetrina.evaluate.tables import K
+from vetrina.evaluate.tuning import told
 
 __all__ = ["leave_last_out", "tables"]
 
@@ -68,15 +68,14 @@ def tables(data: Path, seeds: Sequence[int], quick: bool) -> Iterator[Table]:
     items = Items(dataset.items)
     assert dataset.events is not None, "the set has events"
     task = leave_last_out(items, EventLog.from_table(dataset.events, items), seeds[0])
-    budget = Budget(1, 1.0, 600.0) if quick else Budget(6, 200.0, 3600.0)
-    at_once = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    budget = Budget(1, 1.0, 600.0) if quick else Budget(6, 120.0, 3600.0)
     folder = Path("build/peers").resolve()
     files = [_LIBRARIES / f"{name}.py" for name in ("sources", "recbole")]
     found, failures = libraries(files[:1] if quick else files, folder, _say)
     if quick:
         some = {name: found[0].models[RECOMMEND][name] for name in _QUICK}
         found = [replace(found[0], models={RECOMMEND: some})]
-    answers, failed = ask_all(task, found, replace(budget, at_once=at_once), folder, _say)
+    answers, failed = ask_all(task, found, budget, folder, _say)
     yield table_of(task, answers, [*failures, *failed])
 
 
@@ -92,7 +91,7 @@ def table_of(task: Task, answers: Sequence[Answer], failures: Sequence[Failure])
     reference = REFERENCE if REFERENCE in scores else ""
     made = compare(title, shown, task.shopper(TABLE), reference, leaks=task.leaks)
     chosen = [
-        f"{one.system}: {one.options[TABLE][0]} "
+        f"{one.system}: {told(one.options[TABLE][0])} "
         f"({one.trials} trials in {one.tuning:.0f} s; last fit {one.fitting:.0f} s)"
         for one in answers
     ]

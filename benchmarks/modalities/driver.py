@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
@@ -50,22 +52,56 @@ def run(package: str, modules: Sequence[str], told: str | None, given: Sequence[
     if not os.environ.get("VETRINA_DATA") or not folder.is_dir():
         print("VETRINA_DATA must name the folder of real data sets.", file=sys.stderr)
         return 1
+    failed = _one(package, arguments, folder) if len(arguments.only) == 1 else _all(package, arguments)
+    return 1 if failed else 0
+
+
+def _one(package: str, arguments: argparse.Namespace, data: Path) -> bool:
+    """Run the module that is asked for here; whether it failed."""
+    (name,) = arguments.only
     texts: list[str] = []
     kept: list[dict[str, Any]] = []
-    failed = []
-    for name in arguments.only:
-        began = time.monotonic()
-        module = cast(Module, import_module(f"{package}.{name}"))
-        try:
-            for table in module.tables(folder, arguments.seeds, arguments.quick):
-                print(f"\n{table.text()}", flush=True)
-                texts.append(table.text())
-                kept.append({"module": name, **table.as_dict()})
-        except VetrinaError as error:
-            print(f"{name}: {error}", file=sys.stderr)
-            failed.append(name)
-        print(f"\n[{name}: {(time.monotonic() - began) / 60:.1f} minutes]", flush=True)
-    arguments.to.mkdir(parents=True, exist_ok=True)
-    (arguments.to / "summary.txt").write_text("\n\n".join(texts) + "\n", encoding="utf-8")
-    (arguments.to / "summary.json").write_text(json.dumps(kept, indent=1), encoding="utf-8")
-    return 1 if failed else 0
+    began = time.monotonic()
+    module = cast(Module, import_module(f"{package}.{name}"))
+    failed = False
+    try:
+        for table in module.tables(data, arguments.seeds, arguments.quick):
+            print(f"\n{table.text()}", flush=True)
+            texts.append(table.text())
+            kept.append({"module": name, **table.as_dict()})
+    except VetrinaError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        failed = True
+    print(f"\n[{name}: {(time.monotonic() - began) / 60:.1f} minutes]", flush=True)
+    _keep(arguments.to, texts, kept)
+    return failed
+
+
+def _all(package: str, arguments: argparse.Namespace) -> bool:
+    """Run several, each in a process and on a thread of its own, as many at once as there are cores."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    alone = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    options = ["--seeds", *map(str, arguments.seeds), *(["--quick"] if arguments.quick else [])]
+
+    def run_one(name: str) -> bool:
+        command = [sys.executable, "-m", package, "--only", name, *options, "--to", str(arguments.to / name)]
+        done = subprocess.run(command, env={**os.environ, **alone}, capture_output=True, text=True, check=False)
+        print(done.stdout, end="", flush=True)
+        print(done.stderr, end="", file=sys.stderr, flush=True)
+        return done.returncode != 0
+
+    with ThreadPoolExecutor(cores) as pool:
+        failed = any(list(pool.map(run_one, arguments.only)))
+    written = [arguments.to / name for name in arguments.only if (arguments.to / name / "summary.json").exists()]
+    _keep(
+        arguments.to,
+        [(one / "summary.txt").read_text(encoding="utf-8").rstrip("\n") for one in written],
+        [row for one in written for row in json.loads((one / "summary.json").read_text(encoding="utf-8"))],
+    )
+    return failed
+
+
+def _keep(folder: Path, texts: Sequence[str], tables: Sequence[dict[str, Any]]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "summary.txt").write_text("\n\n".join(texts) + "\n", encoding="utf-8")
+    (folder / "summary.json").write_text(json.dumps(list(tables), indent=1), encoding="utf-8")

@@ -25,14 +25,12 @@ _NAMES = sorted(_FILES, key=lambda name: (name != "vetrina", name))
 
 def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="peers", description=__doc__)
-    parser.add_argument(
-        "--quick", action="store_true", help="one division at random, and nothing tuned: the options of --chosen"
-    )
+    parser.add_argument("--quick", action="store_true", help="nothing is tuned: the options of --chosen")
     parser.add_argument("--chosen", type=Path, default=_CHOSEN, help="what an earlier run chose, for --quick")
     parser.add_argument("--tasks", default=",".join(TASKS), help="some of: %(default)s")
     parser.add_argument("--libraries", default=",".join(_NAMES), help="some of: %(default)s")
-    parser.add_argument("--trials", type=int, default=12, help="points each system may try on each round")
-    parser.add_argument("--seconds", type=float, default=240.0, help="that each system may tune for, on each task")
+    parser.add_argument("--trials", type=int, default=10, help="points each system may try on each round")
+    parser.add_argument("--seconds", type=float, default=180.0, help="that each system may tune for, on each task")
     parser.add_argument("--to", type=Path, default=Path("build/peers"), help="environments, logs and results")
     arguments = parser.parse_args(given)
     for option, known in (("tasks", TASKS), ("libraries", _FILES)):
@@ -72,7 +70,7 @@ def main(given: Sequence[str] | None = None) -> int:
     findings = Findings(versions={one.file.stem: one.versions for one in found}, failures=failures)
     for name in arguments.tasks.split(","):
         try:
-            task = TASKS[name](1 if arguments.quick else 3)
+            task = TASKS[name]()
         except VetrinaError as error:
             say(f"{name}: cannot be read: {error}")
             findings.failures.append(Failure("the data set", name, str(error)))

@@ -117,22 +117,18 @@ class Task:
         return weight
 
 
-def _config(gains: dict[str, float], test_days: float, seed: int = 0) -> ShopConfig:
+def _config(gains: dict[str, float], test_days: float) -> ShopConfig:
     options: dict[str, Any] = {
         "items": ItemMapping(file="items.jsonl", item="item"),
         "rank": {"gains": gains, "window": _WHOLE_PAST},
-        "build": {"test_days": test_days, "seed": seed},
+        "build": {"test_days": test_days},
     }
     return ShopConfig(**options)
 
 
-def _rounds(held: Sequence[Holdout]) -> list[Round]:
-    rounds = []
-    for seed, one in enumerate(held):
-        assert one.validation is not None, "a slice to tune on"
-        tuning = Part(one.validation.train, one.validation.parts)
-        rounds.append(Round((tuning,), Part(one.train, one.parts), seed))
-    return rounds
+def _round(held: Holdout) -> Round:
+    assert held.validation is not None, "a slice to tune on"
+    return Round((Part(held.validation.train, held.validation.parts),), Part(held.train, held.parts))
 
 
 def _read(name: str) -> tuple[Items, EventLog]:
@@ -142,57 +138,52 @@ def _read(name: str) -> tuple[Items, EventLog]:
     return items, EventLog.from_table(dataset.events, items)
 
 
-def online_retail(seeds: int) -> Task:
+def online_retail() -> Task:
     """The nearest to a real shop: who was a customer 30 days before the end, and what they then bought."""
     items, log = _read("online-retail")
     gains = {"purchase": 1.0}
     held = hold_out(log, "time-frozen", _config(gains, 30.0))
-    (frozen,) = _rounds([held])
+    frozen = _round(held)
     cut = cut_of(log, 30.0)
     before, end = cut - 30 * DAY, int(log.time[-1]) + 1
-    one = Round(
-        (_baskets(frozen.tuning[0], log.before(cut), before, cut, _JUDGES),), _baskets(frozen.final, log, cut, end)
-    )
+    tuning, final = frozen.tuning[0], frozen.final
+    one = Round((_baskets(tuning, log.before(cut), before, cut),), _baskets(final, log, cut, end))
     notes = (
         "Learned until 30 days before the end. Frozen: one list for each known customer about all that they bought in "
-        "those 30 days. Baskets: one list as each is begun; whoever asks is known by what they bought until then.",
+        "those 30 days. Baskets: one list as each is begun, for a thousand drawn at random; whoever asks is known by "
+        "what they bought until then. First baskets: of those of whom nothing is known yet.",
     )
     return Task("online-retail", "Online Retail, last 30 days", RECOMMEND, items, [one], gains, notes=notes)
 
 
-def _baskets(frozen: Part, log: EventLog, cut: int, until: int, at_most: int = 0) -> Part:
-    """The same to learn from; asked besides as each basket is begun, windows going on to fill."""
-    asked = dict(frozen.asked)
-    gains = Gains(purchase=1.0)
-    for name, only_new in (("Baskets, all products", False), ("Baskets, new products", True)):
-        asked[name] = requests_from_log(log, cut, until, window_size=_WHOLE_PAST, gains=gains, only_new=only_new)
-    first = asked["Baskets, all products"]
-    asked["First baskets"] = first.take(np.flatnonzero(np.diff(first.requests.windows.offsets) == 0))
-    if at_most:
-        rng = np.random.default_rng(0)
-        for name, replay in asked.items():
-            drawn = rng.permutation(len(replay.requests))[:at_most]
-            asked[name] = replay.take(np.sort(drawn))
-    return Part(frozen.train, asked)
+def _baskets(frozen: Part, log: EventLog, cut: int, until: int) -> Part:
+    """The same to learn from; asked besides as each of some baskets is begun, windows going on to fill."""
+    options: dict[str, Any] = {"window_size": _WHOLE_PAST, "gains": Gains(purchase=1.0)}
+    every, new = (requests_from_log(log, cut, until, only_new=only_new, **options) for only_new in (False, True))
+    first = every.take(np.flatnonzero(np.diff(every.requests.windows.offsets) == 0))
+    baskets = {"Baskets, all products": every, "Baskets, new products": new, "First baskets": first}
+    rng = np.random.default_rng(0)
+    drawn = {name: np.sort(rng.permutation(len(one.requests))[:_BASKETS]) for name, one in baskets.items()}
+    return Part(frozen.train, {**frozen.asked, **{name: one.take(drawn[name]) for name, one in baskets.items()}})
 
 
 _ANY_RATING = {"rate": 1.0, "rating_from": 0.0}
 
 
-def movielens_random(seeds: int) -> Task:
+def movielens_random() -> Task:
     """As RecBole's README divides it, which leaks: a tenth of each person's films, at random."""
     items, log = _read("movielens-100k")
-    held = [hold_out(log, "random", _config(_ANY_RATING, 30.0, seed)) for seed in range(seeds)]
+    held = hold_out(log, "random", _config(_ANY_RATING, 30.0))
     note = (
         "Each person’s films 8:1:1 at random; every rating is a choice; learned from eight tenths alone, and films of "
-        f"the other parts that are not asked for are left out of the lists, as RecBole does. Divisions: {seeds}."
+        "the other parts that are not asked for are left out of the lists, as RecBole does."
     )
     return Task(
-        "movielens-random", "MovieLens-100k, random 8:1:1", RECOMMEND, items, _rounds(held), _ANY_RATING, True, (note,)
+        "movielens-random", "MovieLens-100k, random 8:1:1", RECOMMEND, items, [_round(held)], _ANY_RATING, True, (note,)
     )
 
 
-def movielens_time(seeds: int) -> Task:
+def movielens_time() -> Task:
     """The last tenth of the ratings, whoever gave one, known before or not; frozen, and with windows that fill."""
     items, log = _read("movielens-100k")
     cut, before, end = (int(log.time[place]) for place in (int(len(log) * 0.9), int(len(log) * 0.8), -1))
@@ -227,12 +218,12 @@ def _all_but_met(replay: Replay) -> Replay:
 FROZEN, POOL, WHOLE = "Frozen at the cut", "Judged pool", "Whole catalogue"
 # After so many ratings the next are asked for.
 _NEXT = 10
-# Of each table as many requests to tune on, where there are more.
-_JUDGES = 1000
+# So many baskets of each table are drawn, where there are more: some libraries are slow to answer.
+_BASKETS = 1000
 _FOLDS = 5
 
 
-def chorus(seeds: int) -> Task:
+def chorus() -> Task:
     """Queries that people graded, in five folds: learned and tuned on the grades of the other folds."""
     dataset = load("chorus-electronics")
     items = Items(dataset.items)
@@ -267,7 +258,7 @@ def judged_share(lists: ItemList, truth: Truth) -> float:
     return float(np.concatenate(known).mean())
 
 
-#: By name; each is given the number of divisions, for those that are drawn at random.
+#: All of them by name.
 TASKS = {
     "online-retail": online_retail,
     "movielens-random": movielens_random,
