@@ -1,4 +1,4 @@
-"""What graded queries teach: rows of a search, and rows of the graded products alone."""
+"""What graded queries teach: which of all that a search finds belongs in the first places."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ import numpy as np
 import polars as pl
 
 from engine_shop import built_shop
-from vetrina.core import EVENT_COLUMNS, EventLog, ItemList
+from vetrina.core import EVENT_COLUMNS, EventLog
 from vetrina.engine.judged import judged_replay
 from vetrina.engine.learn import learn_ranker
-from vetrina.engine.rows import graded_rows
-from vetrina.retrieve.merge import add_scores
+from vetrina.engine.rows import ranker_rows
 
 GRADES = pl.DataFrame(
     [
@@ -27,18 +26,26 @@ GRADES = pl.DataFrame(
 )
 
 
-def test_graded_products_alone_are_rows_as_the_engine_would_order_them(tmp_path: Path) -> None:
-    engine = built_shop(tmp_path).engine
+def test_all_that_a_graded_query_finds_is_learned_from(tmp_path: Path) -> None:
+    """What nobody judged is most of what a search has to keep out of the first places: none of it is left out."""
+    shop = built_shop(tmp_path)
+    engine, config = shop.engine, shop.config
     judged = judged_replay(GRADES, engine.items)
     assert judged is not None
-    (rows,) = graded_rows(engine, judged)
-    assert rows.names == engine.feature_names
-    assert rows.gain.tolist() == judged.truth.gain.tolist()
-    assert rows.sizes.tolist() == np.diff(judged.truth.offsets).tolist() == [1, 2, 2]
+    few = config.model_copy(update={"rank": config.rank.model_copy(update={"negatives": 1})})
+    log = EventLog.from_table(pl.DataFrame(schema=EVENT_COLUMNS), engine.items)
+    rows = ranker_rows(engine, log, few, judged)
     requests = engine.encode_queries(judged.requests)
-    lists = ItemList(judged.truth.offsets, judged.truth.item)
-    add_scores(engine.sources, requests, lists)
-    np.testing.assert_array_equal(rows.features, engine.compute_features(requests, lists))
+    found = engine.candidates(requests)
+    assert rows.names == engine.feature_names
+    assert rows.sizes.tolist() == found.sizes.tolist()
+    assert found.sizes.min() > 4
+    np.testing.assert_array_equal(rows.features, engine.compute_features(requests, found))
+    grades = {(query, item): grade for query, item, grade in GRADES.iter_rows()}
+    asked = [judged.requests.queries[row].text for row in found.row.tolist()]
+    pairs = zip(asked, found.item.tolist(), strict=True)
+    assert rows.gain.tolist() == [grades.get((text, engine.items.ids[item]), 0) for text, item in pairs]
+    assert rows.gain.max() == 3
 
 
 def test_a_shop_with_grades_and_no_log_learns_what_they_say(tmp_path: Path) -> None:

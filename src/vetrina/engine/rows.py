@@ -19,17 +19,16 @@ from vetrina.engine.replay import Replay
 from vetrina.engine.shown import examination_of, positions_of
 from vetrina.engine.stages import refit
 from vetrina.rank import Asked, Examination, TrainingRows
-from vetrina.retrieve.merge import add_scores
 
-__all__ = ["gains_of", "graded_rows", "outcomes_of", "ranker_rows", "rows_of", "training_rows"]
+__all__ = ["gains_of", "outcomes_of", "ranker_rows", "rows_of", "training_rows"]
 
 Floats = npt.NDArray[np.float32]
 
 # With fewer searches in the training days, some are made up: this many at most.
 _ENOUGH_SEARCHES = 200
 _SPOKEN = 1000
-# Candidates of a graded query that nobody judged are kept, as many at least: most of what a search finds is such.
-_UNJUDGED = 80
+# Of a graded query no candidate is left out: queries are few, and most of what a search finds nobody judged.
+_ALL = 1_000_000
 # Requests worked on at once, and scores of items held at once by all threads: they bound memory.
 _CHUNK, _CELLS = 256, 64_000_000
 
@@ -82,9 +81,7 @@ def ranker_rows(
                     made = training_rows(fitted, part, config.rank, config.build.seed, step.advance, met, examination)
                     rows += [_decayed(one, int(log.time[-1]), config.rank.half_life_days) for one in made]
     if judged is not None:
-        unjudged = max(config.rank.negatives, _UNJUDGED)
-        rows += training_rows(engine, judged, config.rank.model_copy(update={"negatives": unjudged}), config.build.seed)
-        rows += graded_rows(engine, judged)
+        rows += training_rows(engine, judged, config.rank.model_copy(update={"negatives": _ALL}), config.build.seed)
     return TrainingRows.join(rows, engine.feature_names)
 
 
@@ -158,23 +155,6 @@ def training_rows(
 def _threads(n_items: int) -> int:
     """As many as there are cores, four at most, and fewer where each holds scores of very many items."""
     return max(1, min(os.cpu_count() or 1, 4, _CELLS // (_CHUNK * max(n_items, 1))))
-
-
-def graded_rows(engine: Engine, judged: Replay) -> list[TrainingRows]:
-    """The graded items of every query alone, with their features.
-
-    Among the candidates of a search, what nobody judged counts as not relevant, which some of it
-    is not: those rows teach to find, and these to tell apart what is known.
-    """
-    parts: list[TrainingRows] = []
-    for start in range(0, len(judged.requests), _CHUNK):
-        stop = min(start + _CHUNK, len(judged.requests))
-        requests, truth = engine.encode_queries(judged.requests.slice(start, stop)), judged.truth.slice(start, stop)
-        lists = ItemList(truth.offsets, truth.item)
-        add_scores(engine.sources, requests, lists)
-        features = engine.compute_features(requests, lists)
-        parts.append(_rows(engine, requests, lists, features, truth.gain.astype(np.float32), truth.kinds))
-    return parts
 
 
 def _rows(
