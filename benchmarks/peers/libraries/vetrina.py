@@ -60,13 +60,16 @@ RECOMMENDERS = {
     "popularity, last days": {"days": [14, 60, 30, 7, 3, 1]},
     "popularity": {},
 }
-SEARCHERS = {"Vetrina": {"ranker": ["lambdamart", "match_score"], **_TREES}, "BM25 (tantivy)": _plain(BM25)}
+# Graded queries are few: what is learned from them may be held to BM25, in a blend in which that counts so much.
+_GRADED = {"ranker": ["lambdamart", "pointwise", "match_score"], "lexical": [0.0, 0.5, 1.0, 2.0], **_TREES}
+SEARCHERS = {"Vetrina": _GRADED, "BM25 (tantivy)": _plain(BM25)}
 FIRST = {
     "Vetrina": [
         {"training": "ahead"},
         {"training": "next"},
         {"training": "hidden", "half_life_days": 5000.0, "ranker": "linear"},
         {"training": "ahead", "half_life_days": 5000.0, **_SMALL},
+        {"ranker": "pointwise", "lexical": 0.5, **_SMALL, "min_rows_in_leaf": 100},
     ]
 }
 # Where not sessions are learned from: four times thirty days ahead, more of what was not chosen, longer windows.
@@ -96,7 +99,17 @@ def fit(model, train, options):
         "stages", (train.folder, rank.get("training"), half_life), lambda: _Stages(train, items, log, rank, half_life)
     )
     trees = {name: value for name, value in options.items() if name in _TREES}
-    return stages.ranker(rank["ranker"], trees if rank["ranker"] == "lambdamart" else {})
+    return stages.ranker(*_ranker(rank["ranker"], trees, options.get("lexical", 0.0)))
+
+
+def _ranker(name, trees, lexical):
+    """(name, options) of the ranker, blended with BM25 where that counts."""
+    known = component_class("ranker", name).config_type.model_fields
+    options = {option: value for option, value in trees.items() if option in known}
+    if not lexical or not options:
+        return name, options
+    members = {name: options, "match_score": {"weights": {"bm25_of_best": 1.0}}}
+    return "blend", {"members": members, "weights": {name: 1.0, "match_score": lexical}}
 
 
 def rank(fitted, requests, k):
