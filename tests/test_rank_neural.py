@@ -112,18 +112,20 @@ def test_losses_pair_by_pair_and_row_by_row() -> None:
     torch = import_torch("A test")
     rng = np.random.default_rng(0)
     request, gain = np.array([0, 0, 0, 1, 1, 2]), np.array([3, 1, 0, 0, 1, 0.0])
-    score, weight = rng.normal(size=6), rng.uniform(0.5, 2, size=6)
+    score, weight = rng.normal(size=6), np.array([2, 1, 0.5, 0.3, 0.7, 1])
     batch = {"request": request, "gain": gain, "weight": weight}
     tensors = {name: torch.from_numpy(one) for name, one in batch.items()} | {"n": 3}
     of_lists = of_pairs = 0.0
     for one in range(3):
         rows = np.flatnonzero(request == one)
-        whole = sum(math.exp(score[i]) for i in rows)
-        heed = sum(gain[i] * weight[i] for i in rows)
-        of_lists -= sum(gain[i] * weight[i] / heed * math.log(math.exp(score[i]) / whole) for i in rows if heed)
+        largest = max(weight[i] for i in rows)
+        v = weight / largest
+        whole = sum(v[i] * math.exp(score[i]) for i in rows)
+        heed = sum(v[i] * gain[i] for i in rows)
+        of_lists -= largest * sum(v[i] * gain[i] / heed * math.log(math.exp(score[i]) / whole) for i in rows if heed)
         pairs = [(i, j) for i in rows for j in rows if gain[i] > gain[j]]
-        both = sum(weight[i] * weight[j] for i, j in pairs)
-        of_pairs -= sum(weight[i] * weight[j] * math.log(expit(score[i] - score[j])) / both for i, j in pairs)
+        both = sum(v[i] * v[j] for i, j in pairs)
+        of_pairs -= largest * sum(v[i] * v[j] * math.log(expit(score[i] - score[j])) / both for i, j in pairs)
     assert float(listwise(torch, torch.from_numpy(score), tensors)) == pytest.approx(of_lists / 3)
     assert float(bpr(torch, torch.from_numpy(score), tensors)) == pytest.approx(of_pairs / 3)
 

@@ -32,7 +32,10 @@ def every_pair(rows: TrainingRows) -> list[tuple[int, int, float]]:
     weight = np.ones(len(rows.gain)) if rows.weight is None else rows.weight.astype(float)
     for size in rows.sizes.tolist():
         inside = range(start, start + size)
-        found += [(i, j, weight[i] * weight[j]) for i, j in product(inside, inside) if rows.gain[i] > rows.gain[j]]
+        largest = max(weight[i] for i in inside)
+        found += [
+            (i, j, weight[i] * (weight[j] / largest)) for i, j in product(inside, inside) if rows.gain[i] > rows.gain[j]
+        ]
         start += size
     return found
 
@@ -62,6 +65,14 @@ def test_loss_and_derivatives_against_loops_and_differences() -> None:
         assert slope[row] == pytest.approx((literal(up) - literal(down)) / 2e-5, abs=1e-6)
         change = pairs.derivatives(up)[0][row] - pairs.derivatives(down)[0][row]
         assert bend[row] == pytest.approx(change / 2e-5, abs=1e-6)
+
+
+def test_a_request_of_thrice_the_weight_is_three_requests() -> None:
+    rng = np.random.default_rng(3)
+    one, other, score = rng.choice([0, 1, 3.0], 6), rng.choice([0, 1, 3.0], 6), rng.normal(size=(2, 6))
+    heavy = RowPairs.of(rows_of([*one, *other], [6, 6], np.repeat([3, 1], 6)))
+    thrice = RowPairs.of(rows_of([*one, *one, *one, *other], [6] * 4))
+    assert heavy.loss(score.ravel()) == pytest.approx(thrice.loss(score[[0, 0, 0, 1]].ravel()))
 
 
 def test_the_loss_of_far_scores_does_not_overflow() -> None:

@@ -12,6 +12,7 @@ from vetrina.core import component_class
 from vetrina.rank import Ranker, TrainingRows
 
 TREES: dict[str, Any] = {"trees": 20, "leaves": 6, "min_rows_in_leaf": 5, "threads": 1}
+NETWORK: dict[str, Any] = {"dim": 2, "hidden": 8, "epochs": 6, "learning_rate": 1e-2, "dropout": 0.0}
 RANKERS: list[tuple[str, dict[str, Any]]] = [
     ("lambdamart", TREES),
     ("pointwise", TREES),
@@ -20,8 +21,15 @@ RANKERS: list[tuple[str, dict[str, Any]]] = [
     ("linear", {"loss": "pairwise"}),
     ("linear", {"loss": "logistic"}),
     ("network", {"hidden": 4}),
+    ("din", {**NETWORK, "loss": "listwise"}),
+    ("din", {**NETWORK, "loss": "cross_entropy"}),
+    ("lstm", {**NETWORK, "loss": "mse"}),
+    ("lstm", {**NETWORK, "loss": "cross_entropy"}),
+    ("lstm", {**NETWORK, "loss": "bpr"}),
     ("blend", {"members": {"lambdamart": TREES, "linear": {}}}),
 ]
+# Rankers whose loss looks at one row at a time, and at nothing else.
+BY_ROW = ("mse", "cross_entropy", "logistic")
 
 
 @pytest.mark.parametrize(("name", "options"), RANKERS)
@@ -41,7 +49,9 @@ def test_of_shoppers_who_contradict_each_other_the_heavier_are_believed(
     assert high > low
 
 
-@pytest.mark.parametrize(("name", "options"), RANKERS[:-1])
+@pytest.mark.parametrize(
+    ("name", "options"), [one for one in RANKERS if one[0] != "blend" and one[1].get("loss") != "listwise"]
+)
 def test_drawn_rows_count_for_those_they_stand_for_where_rows_are_judged_one_by_one(
     name: str, options: dict[str, Any]
 ) -> None:
@@ -51,7 +61,7 @@ def test_drawn_rows_count_for_those_they_stand_for_where_rows_are_judged_one_by_
     gain = (rng.random(300) < 1 / (1 + np.exp(-features[:, 0]))).astype(np.float32)
     often = np.where(gain > 0, 1, rng.integers(1, 9, 300)).astype(np.float32)
     rows = TrainingRows(features, gain, np.full(30, 10), ["a", "b"])
-    by_row = name in ("pointwise", "network") or options.get("loss") == "logistic"
+    by_row = name in ("pointwise", "network") or options.get("loss") in BY_ROW
     wanted, got = (component_class("ranker", name)(**options) for _ in range(2))
     assert isinstance(wanted, Ranker)
     assert isinstance(got, Ranker)

@@ -76,7 +76,8 @@ class Blend(Ranker):
     d(m) is the spread of the member's scores: the standard deviation of their difference from the mean of
     their request. The weights a(m) are given, or else learned: all members learn from the earlier requests,
     and of the latest (``held_out``) the weights of 0 or more are taken that lower most the loss over pairs
-    of rows of one request, Σ w(i)w(j) ln(1 + e^−(s(i) − s(j))) where ``i`` has the larger gain.
+    of rows of one request, Σ w(i)w(j)/W ln(1 + e^−(s(i) − s(j))) where ``i`` has the larger gain, w being the rows'
+    weights and W the largest of the request.
     Then the members learn anew from all requests. Where the latest hold no choice, all weights are 1.
 
     A feature's share of the score is the same sum of its shares in the members' scores. Learned: ``weights_``,

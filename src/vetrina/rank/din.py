@@ -92,16 +92,18 @@ class DIN(NeuralRanker):
 
         L = Σ over rows of  BCE(y₁, p₁) + BCE(y₂, p₁p₂) + BCE(y₃, p₁p₂p₃)
 
+    where each row counts by its weight times the candidates that it stands for.
     A stage that a log does not tell apart (purchases are all it has) is not learned. What was chosen and nobody knows
     how, such as a graded item, counts in the first alone.
 
     **Order.** The score is ln E, E being what a choice is worth on average (:func:`expected_value`) times the
     item's ``margin``. Where an item's margin is not known it is the mean, and the least is a hundredth of that.
-    ``loss`` adds to L, of each request,
+    ``loss`` adds to L, of each request, before margins and times the largest weight of its rows,
 
-        listwise   −Σᵢ gᵢ/Σg · ln(Eᵢ / Σⱼ Eⱼ), with gains g: it orders, and leaves E a probability's size
-        bpr        mean of −ln σ(ln Eᵢ − ln Eⱼ) over pairs with gᵢ > gⱼ
+        listwise   −Σᵢ gᵢ/Σg · ln(Eᵢ / Σⱼ vⱼ Eⱼ), with gains g: it orders, and leaves E a probability's size
+        bpr        mean of −ln σ(ln Eᵢ − ln Eⱼ) over pairs with gᵢ > gⱼ, each counting vᵢvⱼ
 
+    with v a row's weight by that largest one; in the sums of gains too a row counts v.
     ``outcome`` of the rows tells the stages; without it every choice is of the first.
 
     Examples
@@ -145,11 +147,10 @@ class DIN(NeuralRanker):
                 f"din: value = {self.config.value} is worth nothing in this log: give what it holds "
                 "(click, cart or purchase) a number above 0."
             )
-        weight = np.ones(len(rows.gain), np.float32) if rows.weight is None else rows.weight.astype(np.float32)
         stages_known = np.stack([np.ones_like(chosen), ~chosen | known, ~chosen | known], axis=1)
         counted = stages_known & np.isnan(self.fixed_)
         return {
-            "gain": rows.gain.astype(np.float32), "weight": weight,
+            "gain": rows.gain.astype(np.float32),
             "stages": stages.astype(np.float32), "counted": counted.astype(np.float32),
         }  # fmt: skip
 
@@ -208,7 +209,7 @@ class DIN(NeuralRanker):
         yes = torch.nn.functional.logsigmoid(log_odds).cumsum(dim=1)  # ln p₁, ln p₁p₂, ln p₁p₂p₃
         no = torch.log1p(-torch.exp(yes).clamp(max=1 - 1e-6))
         entropy = -(batch["stages"] * yes + (1 - batch["stages"]) * no) * batch["counted"]
-        loss = (entropy.sum(dim=1) * batch["weight"]).sum() / batch["n"]
+        loss = (entropy.sum(dim=1) * batch["alone"]).sum() / batch["n"]
         if self.config.loss == "cross_entropy":
             return loss
         worth = torch.from_numpy(self.value_).to(outputs.device)
@@ -219,8 +220,8 @@ class DIN(NeuralRanker):
         return loss + order(torch, score, batch)
 
     def _usual(self, targets: dict[str, npt.NDArray[Any]]) -> Floats:
-        reached = targets["weight"] @ targets["stages"]
-        share = (reached + 1) / (np.append(targets["weight"].sum(), reached[:-1]) + 2)
+        reached = targets["alone"] @ targets["stages"]
+        share = (reached + 1) / (np.append(targets["alone"].sum(), reached[:-1]) + 2)
         return np.asarray(np.log(share / (1 - share)), dtype=np.float32)
 
     @property
@@ -254,7 +255,7 @@ class DIN(NeuralRanker):
     def chances(self, features: Floats, asked: Asked | None = None) -> Floats:
         """Chances that an item is chosen, that it comes to the cart, and that it is bought: (n_rows, 3).
 
-        Among rows as those learned from: where those that were not chosen were sampled, each is too high.
+        Among rows as those learned from, each counting for the candidates that it stands for.
         """
         self.require_fitted("_tower")
         parts = [self._log_odds(self._tower.outputs(rows)) for rows in self._inputs(features, asked)]

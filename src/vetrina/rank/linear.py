@@ -44,8 +44,8 @@ class Linear(Ranker):
     The score is s = b + Σ w(f) x(f) + Σ v(f) [f is not known], where x has mean 0 and standard deviation 1 in the
     rows learned from and is 0 where not known. Lowered is ``l2`` · (Σ w² + Σ v²) plus
 
-    - ``pairwise``: Σ w(i)w(j) ln(1 + e^−(s(i) − s(j))) over the pairs of rows of one request of which ``i`` has
-      the larger gain, divided by the sum of the weights w(i)w(j); b is 0;
+    - ``pairwise``: Σ u ln(1 + e^−(s(i) − s(j))) over the pairs of rows of one request of which ``i`` has the larger
+      gain, divided by Σ u, with u = w(i)w(j)/W of the rows' weights w and the largest of the request, W; b is 0;
     - ``logistic``: the weighted mean over all rows of −y ln ŷ − (1 − y) ln(1 − ŷ), with ŷ = 1/(1 + e^−s) and y the
       gain divided by the largest gain of all rows.
 

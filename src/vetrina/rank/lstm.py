@@ -39,9 +39,12 @@ class LSTM(NeuralRanker):
     events has a state of zeros. Unlike ``din`` it reads the window once, whatever the candidate: what it has read
     meets the candidate in their product, number by number. ``loss``, with score s, gain g and y = 1 where g > 0:
 
-        mse             mean over rows of (s − g)²
-        cross_entropy   mean over rows of −y ln σ(s) − (1 − y) ln(1 − σ(s))
-        bpr             mean over requests of the mean of −ln σ(sᵢ − sⱼ) over pairs with gᵢ > gⱼ
+        mse             mean over rows of n (s − g)²
+        cross_entropy   mean over rows of n (−y ln σ(s) − (1 − y) ln(1 − σ(s)))
+        bpr             mean over requests of W times the mean of −ln σ(sᵢ − sⱼ) over pairs with gᵢ > gⱼ
+
+    n is a row's weight times the candidates that it stands for, W the largest weight of the request's rows; by its
+    weights over W a pair counts.
 
     Examples
     --------
@@ -55,8 +58,7 @@ class LSTM(NeuralRanker):
     config_type = LSTMConfig
 
     def _begin(self, rows: TrainingRows) -> dict[str, npt.NDArray[Any]]:
-        weight = np.ones(len(rows.gain), np.float32) if rows.weight is None else rows.weight
-        return {"gain": rows.gain.astype(np.float32), "weight": weight.astype(np.float32)}
+        return {"gain": rows.gain.astype(np.float32)}
 
     def _modules(self, torch: Any, width: int) -> tuple[Any, Any]:
         config: LSTMConfig = self.config
@@ -78,7 +80,7 @@ class LSTM(NeuralRanker):
         return (read[prepared["request"]],)
 
     def _loss(self, torch: Any, outputs: Any, batch: dict[str, Any]) -> Any:
-        score, gain, weight = outputs[:, 0], batch["gain"], batch["weight"]
+        score, gain, weight = outputs[:, 0], batch["gain"], batch["alone"]
         if self.config.loss == "bpr":
             return bpr(torch, score, batch)
         if self.config.loss == "mse":
@@ -87,8 +89,8 @@ class LSTM(NeuralRanker):
         return entropy(score, (gain > 0).to(score.dtype), weight)
 
     def _usual(self, targets: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
-        gain, weight = targets["gain"], targets["weight"]
-        share = np.average(gain > 0, weights=weight)
+        gain, weight = targets["gain"], targets["alone"]
+        share = np.clip(np.average(gain > 0, weights=weight), 1e-6, 1 - 1e-6)
         usual = {"mse": np.average(gain, weights=weight), "cross_entropy": np.log(share / (1 - share)), "bpr": 0.0}
         return np.array([usual[self.config.loss]], dtype=np.float32)
 

@@ -23,6 +23,7 @@ from vetrina.core.errors import DataError
 from vetrina.core.onnx import Network, import_torch
 from vetrina.core.space import Space
 from vetrina.rank.base import Asked, Ranker, TrainingRows
+from vetrina.rank.standard import mean_and_scale, standardised
 from vetrina.rank.tower import Tower, Valued
 
 __all__ = ["MARKS", "NeuralConfig", "NeuralRanker", "Prepared", "bpr", "listwise", "recent"]
@@ -34,6 +35,7 @@ _SESSION = 30 * 60  # seconds, after which a visit has ended
 _ROWS = 4096  # scored at once
 _PCA_ITEMS = 20_000
 _WARM = 0.05  # of the steps
+_LEAST = 1e-9  # by which is divided, and of which there is a logarithm
 #: Vectors that are made anew from the log for every fit: those of training rows are not those of a shop's snapshot.
 _LEARNED_FROM_LOG = ("fused", "behaviour")
 _KINDS = (EventKind.view, EventKind.click, EventKind.cart, EventKind.purchase, EventKind.rate, EventKind.hide)
@@ -168,7 +170,7 @@ class NeuralRanker(Ranker):
         raise NotImplementedError
 
     def _loss(self, torch: Any, outputs: Any, batch: dict[str, Any]) -> Any:
-        """Mean loss of a batch of requests."""
+        """Mean loss of a batch of requests; ``weight`` and ``alone`` say what its rows count, in a list and alone."""
         raise NotImplementedError
 
     def _begin(self, rows: TrainingRows) -> dict[str, npt.NDArray[Any]]:
@@ -207,7 +209,10 @@ class NeuralRanker(Ranker):
         self.names_ = list(rows.names)
         self._standardise(rows.features)
         self._look_at(rows.asked.items if rows.asked is not None else None)
-        targets = self._begin(rows)
+        targets = self._begin(rows) | {
+            name: np.ones(len(rows.gain), np.float32) if one is None else one.astype(np.float32)
+            for name, one in (("weight", rows.weight), ("alone", rows.alone))
+        }
         prepared = self._prepare(rows.features, rows.asked, rows.sizes)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
@@ -227,13 +232,8 @@ class NeuralRanker(Ranker):
         return self
 
     def _standardise(self, features: Floats) -> None:
-        known = np.isfinite(features)
-        count = np.maximum(known.sum(axis=0), 1)
-        filled = np.where(known, features, 0).astype(np.float64)
-        self.mean_ = (filled.sum(axis=0) / count).astype(np.float32)
-        spread = np.sqrt((np.where(known, filled - self.mean_, 0) ** 2).sum(axis=0) / count)
-        self.scale_ = np.where(spread > 1e-6, spread, 1).astype(np.float32)
-        self.missing_ = (1 - known.mean(axis=0)).astype(np.float32)
+        self.mean_, self.scale_ = mean_and_scale(features)
+        self.missing_ = (1 - np.isfinite(features).mean(axis=0)).astype(np.float32)
 
     def _look_at(self, items: Items | None) -> None:
         """Choose the modalities; begin with the directions in which their vectors vary most (PCA)."""
@@ -376,7 +376,7 @@ class NeuralRanker(Ranker):
 
     def _prepare(self, features: Floats, asked: Asked | None, sizes: Ints | None) -> Prepared:
         known = np.isfinite(features)
-        standard = np.where(known, (np.where(known, features, 0) - self.mean_) / self.scale_, 0)
+        standard = standardised(np.where(known, features, np.nan), self.mean_, self.scale_)
         # Counts and prices have long tails.
         standard = np.sign(standard) * np.log1p(np.abs(standard))
         rows = np.concatenate([standard, ~known - self.missing_], axis=1, dtype=np.float32)
@@ -460,20 +460,32 @@ def _batches(
         yield {name: one.to(device) for name, one in batch.items()} | {"n": len(some)}
 
 
+def _weights(batch: dict[str, Any]) -> tuple[Any, Any]:
+    """(of each request the largest weight of its rows, which is what it counts; each row's weight beside it)."""
+    request, weight = batch["request"], batch["weight"]
+    largest = weight.new_zeros(batch["n"]).scatter_reduce(0, request, weight, "amax")
+    return largest, weight / largest.clamp(min=_LEAST)[request]
+
+
 def listwise(torch: Any, score: Any, batch: dict[str, Any]) -> Any:
-    """Mean over requests of −Σᵢ gᵢ/Σg ln softmax(score)ᵢ, each gain times its row's weight."""
-    request, gain = batch["request"], batch["gain"] * batch["weight"]
-    n = batch["n"]
-    top = score.new_full((n,), -torch.inf).scatter_reduce(0, request, score.detach(), "amax")
-    whole = score.new_zeros(n).index_add(0, request, torch.exp(score - top[request]))
+    """Mean over requests of −W Σᵢ vᵢgᵢ/Σvg ln(e^sᵢ / Σⱼ vⱼ e^sⱼ): W is the largest weight of its rows, v = w/W."""
+    request, n = batch["request"], batch["n"]
+    counts, within = _weights(batch)
+    gain, weighed = batch["gain"] * within, score + torch.log(within.clamp(min=_LEAST))
+    top = score.new_full((n,), -torch.inf).scatter_reduce(0, request, weighed.detach(), "amax")
+    whole = score.new_zeros(n).index_add(0, request, torch.exp(weighed - top[request]))
     surprise = torch.log(whole)[request] + top[request] - score
     gains = score.new_zeros(n).index_add(0, request, gain)
-    return (surprise * gain / gains.clamp(min=1e-9)[request]).sum() / n
+    return (surprise * gain * (counts / gains.clamp(min=_LEAST))[request]).sum() / n
 
 
 def bpr(torch: Any, score: Any, batch: dict[str, Any]) -> Any:
-    """Mean over requests of the mean of −ln σ(sᵢ − sⱼ) over its pairs with gᵢ > gⱼ, by the weight of both."""
+    """Mean over requests of W times the mean of −ln σ(sᵢ − sⱼ) over its pairs with gᵢ > gⱼ, each counting vᵢvⱼ.
+
+    W is the largest weight of the request's rows, v = w/W.
+    """
     request, gain, n = batch["request"], batch["gain"], batch["n"]
+    counts, within = _weights(batch)
     sizes = torch.bincount(request, minlength=n)
     place = torch.arange(len(request), device=request.device) - (sizes.cumsum(0) - sizes)[request]
     rows = request.new_full((n, int(sizes.max())), -1)
@@ -481,7 +493,7 @@ def bpr(torch: Any, score: Any, batch: dict[str, Any]) -> Any:
     gains = torch.where(rows >= 0, gain[rows.clamp(min=0)], torch.nan)  # nothing is more than what is not there
     which, better, worse = torch.nonzero(gains[:, :, None] > gains[:, None, :], as_tuple=True)
     better, worse = rows[which, better], rows[which, worse]
-    weight = batch["weight"][better] * batch["weight"][worse]
+    weight = within[better] * within[worse]
     loss = torch.nn.functional.softplus(score[worse] - score[better]) * weight
     whole = score.new_zeros(n).index_add(0, which, weight)
-    return (loss / whole.clamp(min=1e-9)[which]).sum() / n
+    return (loss * (counts / whole.clamp(min=_LEAST))[which]).sum() / n

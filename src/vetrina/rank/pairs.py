@@ -26,7 +26,8 @@ class RowPairs(NamedTuple):
     better, worse : int64 of shape (n_pairs,)
         Places of the rows; ``better`` has the larger gain.
     weight : float64 of shape (n_pairs,)
-        The product of the two rows' weights.
+        The product of the two rows' weights, by the largest of their request: if all rows of a request weigh
+        half as much, so do its pairs.
     """
 
     better: npt.NDArray[np.int64]
@@ -55,10 +56,14 @@ class RowPairs(NamedTuple):
         ends = np.cumsum(worse)
         within = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - worse, worse)
         better_rows, worse_rows = np.repeat(order, worse), order[np.repeat(starts, worse) + within]
-        weight = np.ones(len(rows.gain)) if rows.weight is None else rows.weight.astype(np.float64)
         sort = np.lexsort((worse_rows, better_rows))
         better_rows, worse_rows = better_rows[sort], worse_rows[sort]
-        return cls(better_rows, worse_rows, weight[better_rows] * weight[worse_rows])
+        if rows.weight is None:
+            return cls(better_rows, worse_rows, np.ones(len(better_rows)))
+        weight, largest = rows.weight.astype(np.float64), np.zeros(len(rows.sizes))
+        np.maximum.at(largest, request, weight)
+        within = weight / np.where(largest > 0, largest, 1)[request]
+        return cls(better_rows, worse_rows, weight[better_rows] * within[worse_rows])
 
     def loss(self, score: npt.NDArray[np.floating]) -> float:
         """Σ w · ln(1 + e^−(s(better) − s(worse))) / Σ w: ln 2 where nothing is told apart, 0 where all is."""

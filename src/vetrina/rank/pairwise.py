@@ -24,9 +24,9 @@ __all__ = ["Pairwise"]
 class Pairwise(Trees):
     """Gradient-boosted trees under the logistic loss over pairs, which is RankNet's and BPR's.
 
-    With s the score, Σ w(i)w(j) ln(1 + e^−(s(i) − s(j))) is lowered over all pairs of rows of one request
-    of which ``i`` has the larger gain; w are the rows' weights. Unlike LambdaMART it cares as much for a pair far
-    down in the list as for one at the top.
+    With s the score, Σ w(i)w(j)/W ln(1 + e^−(s(i) − s(j))) is lowered over all pairs of rows of one request
+    of which ``i`` has the larger gain; w are the rows' weights, W the largest of the request. Unlike LambdaMART
+    it cares as much for a pair far down in the list as for one at the top.
 
     Examples
     --------
