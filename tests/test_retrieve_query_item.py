@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pytest
+from scipy import sparse
 
 from planted import NOW, items_of, lists_of
 from vetrina.core import EVENT_COLUMNS, EventLog, Query, Requests, Windows
-from vetrina.retrieve import QueryItem
+from vetrina.retrieve import QueryItem, query_item
 
 N = 8
 ITEMS = items_of(N)
@@ -147,3 +148,22 @@ def test_planted_categories_are_found_by_words_that_they_were_never_searched_wit
         events += [(texts[int(rng.integers(len(texts)))], item, "click") for _ in range(30)]
     ids, _ = QueryItem().fit(ITEMS, searched(*events)).retrieve(ask("steel desk"), 3, None)
     assert ids[0, 0] == 6
+
+
+@pytest.mark.parametrize("neighbours", [1, 3, 50])
+def test_many_words_are_worked_on_by_parts(neighbours: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against sorting each word's whole row, of equal ones the first."""
+    rng = np.random.default_rng(1)
+    words = [f"w{number:02d}" for number in range(30)]
+    log = searched(*[(" ".join(rng.choice(words, 3)), int(item), "click") for item in rng.integers(0, N, 60)])
+    whole = QueryItem(neighbours=neighbours).fit(ITEMS, log)
+    monkeypatch.setattr(query_item, "_CELLS_AT_ONCE", 4 * 30)  # four words at once
+    parts = QueryItem(neighbours=neighbours).fit(ITEMS, log)
+    for name, values in whole.arrays().items():
+        np.testing.assert_array_equal(parts.arrays()[name], values)
+    of_words, of_items = (sparse.csr_array(rng.integers(0, 3, shape)) for shape in ((30, N), (N, 30)))
+    got = query_item._nearest(of_words, of_items, neighbours).toarray()
+    for row, wanted in enumerate((of_words @ of_items).toarray()):
+        order = np.argsort(-wanted, kind="stable")
+        wanted[order[neighbours:]] = 0
+        np.testing.assert_array_equal(got[row], wanted)

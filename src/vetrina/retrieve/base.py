@@ -10,7 +10,7 @@ from scipy import sparse
 
 from vetrina.core import Component, EventLog, ItemList, Items, Requests
 
-__all__ = ["Allowed", "Found", "Retriever", "pick", "top_k", "top_k_of_sparse"]
+__all__ = ["Allowed", "Found", "Retriever", "largest", "pick", "top_k", "top_k_of_sparse"]
 
 Allowed = npt.NDArray[np.bool_] | None
 Found = tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]
@@ -83,7 +83,7 @@ def top_k(scores: npt.NDArray[np.float32], k: int, allowed: Allowed, above: floa
     scores = np.where(keep, scores, -np.inf).astype(np.float32)
     width = min(k, n_items)
     if width < n_items:
-        part = np.sort(_largest(scores, width), axis=1)
+        part = np.sort(largest(scores, width), axis=1)
     else:
         part = np.broadcast_to(np.arange(n_items), (batch, n_items))
     best = np.take_along_axis(scores, part, axis=1)
@@ -121,7 +121,7 @@ def top_k_of_sparse(scores: sparse.csr_array, k: int, allowed: Allowed) -> Found
     return np.where(ids >= 0, np.take_along_axis(items, np.maximum(ids, 0), axis=1), np.int32(-1)), best
 
 
-def _largest(scores: npt.NDArray[np.float32], width: int) -> npt.NDArray[np.intp]:
+def largest(scores: npt.NDArray[np.floating], width: int) -> npt.NDArray[np.intp]:
     """Places of the ``width`` largest of each row, in any order; of finite equal ones the first."""
     part = np.argpartition(-scores, width - 1, axis=1)[:, :width]
     if not width:

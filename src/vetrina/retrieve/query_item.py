@@ -18,9 +18,12 @@ from scipy import sparse
 
 from vetrina.core import Config, EventLog, ItemList, Items, Real, Requests, register
 from vetrina.core.queries import CHOICES, normal_query, queries_of
-from vetrina.retrieve.base import Allowed, Found, Retriever, pick, top_k_of_sparse
+from vetrina.retrieve.base import Allowed, Found, Retriever, largest, pick, top_k_of_sparse
 
 __all__ = ["QueryItem", "QueryItemConfig"]
+
+#: Pairs of words worked on at once while learning: all of them are many times what is kept.
+_CELLS_AT_ONCE = 4_000_000
 
 
 class QueryItemConfig(Config):
@@ -98,7 +101,7 @@ class QueryItem(Retriever):
         walk = self.config.walk
         met = (1 - walk) * of_items
         if walk:
-            met = met + walk * (of_items @ _largest(sparse.csr_array(of_words @ of_items), self.config.neighbours))
+            met = met + walk * (of_items @ _nearest(of_words, of_items, self.config.neighbours))
         met = sparse.csr_array(sparse.csr_array(met).T)
         met.eliminate_zeros()
         share = np.asarray(counts.sum(axis=0)).ravel() / max(float(counts.sum()), 1e-12)
@@ -153,11 +156,29 @@ def _by_row(matrix: sparse.csr_array) -> sparse.csr_array:
     return result
 
 
-def _largest(matrix: sparse.csr_array, count: int) -> sparse.csr_array:
-    """The ``count`` largest of each row, of equal ones those named first; what is left out is gone."""
+def _nearest(of_words: sparse.csr_array, of_items: sparse.csr_array, count: int) -> sparse.csr_array:
+    """The ``count`` words to which two steps lead most often from each word, and how often: words by words."""
+    n_words = of_words.shape[0]
+    at_once = max(1, _CELLS_AT_ONCE // max(n_words, 1))
+    starts = range(0, max(n_words, 1), at_once)
+    parts = [_kept(sparse.csr_array(of_words[start : start + at_once] @ of_items), count) for start in starts]
+    return sparse.csr_array(sparse.vstack(parts))
+
+
+def _kept(matrix: sparse.csr_array, count: int) -> sparse.csr_array:
+    """The ``count`` largest of each row, all above 0, of equal ones those named first; what is left out is gone."""
     matrix.sum_duplicates()
-    row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    order = np.lexsort((matrix.indices, -matrix.data, row))
-    place = np.arange(len(order)) - matrix.indptr[row[order]]
-    kept = np.sort(order[place < count])
-    return sparse.csr_array((matrix.data[kept], (row[kept], matrix.indices[kept])), shape=matrix.shape)
+    sizes = np.diff(matrix.indptr)
+    width = int(sizes.max(initial=0))
+    if width <= count:
+        return matrix
+    # Only what is there, each row's side by side.
+    row = np.repeat(np.arange(len(sizes)), sizes)
+    place = np.arange(matrix.nnz) - matrix.indptr[row]
+    values = np.zeros((len(sizes), width))
+    values[row, place] = matrix.data
+    chosen = np.zeros(values.shape, dtype=bool)
+    np.put_along_axis(chosen, largest(values, count), True, axis=1)
+    kept = chosen[row, place]
+    pointers = np.concatenate([[0], np.cumsum(np.bincount(row[kept], minlength=len(sizes)))])
+    return sparse.csr_array((matrix.data[kept], matrix.indices[kept], pointers), shape=matrix.shape)
