@@ -18,7 +18,7 @@ from planted import NOW, asked, items_of, lists_of, log_of, nothing, unit
 from vetrina.core import EventKind, EventLog, Items
 from vetrina.core.errors import ConfigError, MissingExtra, SnapshotError
 from vetrina.core.onnx import Network
-from vetrina.retrieve import Gru, SasRec
+from vetrina.retrieve import Gru, SasRec, sequence
 from vetrina.retrieve.sequence import SequenceModel
 from vetrina.retrieve.sequence_training import batch_of, gbce_loss, paths_of, pieces, softmax_loss
 
@@ -351,6 +351,37 @@ def test_without_content_nothing_is_said_of_a_new_item() -> None:
     known, new = source.score(after(2, 3, 4), lists_of([5, N]))
     assert known > 0 == new
     assert source.score(after(N), lists_of(range(N + 1))).sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("shoppers", [60, 3], ids=["with and", "without a held-out step"])
+def test_steps_too_large_are_an_error_and_no_perfect_model(shoppers: int) -> None:
+    with pytest.raises(ConfigError, match=r"retriever\.sasrec\.learning_rate: 1e\+30 is too large"):
+        SasRec(**{**SMALL, "epochs": 3, "learning_rate": 1e30}).fit(*walks(shoppers))
+
+
+def test_one_negative_that_is_the_target_says_nothing() -> None:
+    """Of one item drawn at each step it is sometimes the one that came: no term of its own, and no division by 0."""
+    source = SasRec(**{**SMALL, "epochs": 2, "loss": "gbce", "negatives": 1}).fit(*walks())
+    assert np.isfinite(source.vectors_).all()
+    assert np.isfinite([loss for _, loss in source.curves_["loss by epoch"]]).all()
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:one", ""])
+def test_a_device_is_the_cpu_or_a_gpu_of_cuda(device: str) -> None:
+    with pytest.raises(ConfigError, match=r"retriever\.gru\.device"):
+        Gru(device=device)
+
+
+def test_many_items_are_scored_by_parts(walked: SequenceModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    requests = asked([[(item % N, EventKind.view, 1.0)] if item % 3 else [] for item in range(7)])
+    lists = lists_of(*[range(item) for item in range(7)])
+    allowed = np.random.default_rng(0).random((7, N + 1)) < 0.5
+    found, scores = walked.retrieve(requests, 4, allowed), walked.score(requests, lists)
+    monkeypatch.setattr(sequence, "_CELLS_AT_ONCE", 2 * (N + 1))  # two requests at once
+    np.testing.assert_allclose(walked.score(requests, lists), scores, rtol=1e-5)
+    for got, wanted in zip(walked.retrieve(requests, 4, allowed), found, strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-5)
+    assert scores.any()
 
 
 def test_heads_divide_the_dimensions() -> None:

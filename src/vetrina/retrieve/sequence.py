@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -10,7 +11,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from vetrina.core import Choice, Config, EventKind, EventLog, ItemList, Items, Real, Requests, Whole
-from vetrina.core.errors import SnapshotError
+from vetrina.core.errors import ConfigError, SnapshotError
 from vetrina.core.onnx import Network, import_onnx, import_torch
 from vetrina.retrieve.base import Allowed, Found, Retriever, top_k
 from vetrina.retrieve.sequence_training import Trained, paths_of, train
@@ -21,6 +22,7 @@ Floats = npt.NDArray[np.float32]
 
 _CHOICES = (EventKind.view, EventKind.click, EventKind.cart, EventKind.purchase, EventKind.rate)
 _BATCH = 256  # windows read at once
+_CELLS_AT_ONCE = 16_000_000  # scores held at once: bounds the memory of a batch over many items
 _ENOUGH = 20  # events that follow upon others, with fewer of which nothing is learned
 
 
@@ -66,7 +68,11 @@ class SequenceConfig(Config):
     search_sessions: bool = Field(
         default=True, description="Also learn from views and clicks, not from purchases alone."
     )
-    device: str = Field(default="cpu", description='Where it learns: "cpu", or "cuda".')
+    device: str = Field(
+        default="cpu",
+        pattern=r"^(cpu|cuda(:\d+)?)$",
+        description="Where it learns: cpu, or cuda for a GPU; the build's device unless said. The CPU serves.",
+    )
     seed: int = Field(default=0, ge=0)
 
 
@@ -105,6 +111,11 @@ class SequenceModel(Retriever):
             torch.manual_seed(self.config.seed)
             if len(paths.known) > 1 and paths.n_targets >= _ENOUGH:
                 trained = train(torch, self._reader(torch), paths, content, self.config)
+        if trained is not None and not np.isfinite(trained.ids).all():
+            raise ConfigError(
+                f"retriever.{self.name}.learning_rate: {self.config.learning_rate:g} is too large: what is learned "
+                "grew beyond all numbers. Take one ten times smaller."
+            )
         self._network = None
         if trained is None:
             self.vectors_ = np.zeros((len(items), 0), dtype=np.float32)
@@ -164,23 +175,34 @@ class SequenceModel(Retriever):
             states[rows] = self._network.run({"read": read, "mask": mask.astype(np.float32)})[0]
         return sizes > 0, states
 
-    def _scores(self, requests: Requests) -> Floats:
-        """Probabilities of shape (batch, n_items); 0 where nothing is said."""
-        known, states = self._states(requests)
-        scores = states @ self.vectors_.T
-        if known.any():
-            scores[:, self.silent_] = -np.inf
-            scores -= scores.max(axis=1, keepdims=True)
-            np.exp(scores, out=scores)
-            scores /= scores.sum(axis=1, keepdims=True)
-        scores[~known] = 0
-        return scores
+    def _scores(self, requests: Requests) -> Iterator[tuple[slice, Floats]]:
+        """(Some requests, their probabilities of shape (n_some, n_items), 0 where nothing is said), until all are."""
+        known, states = requests.once(self, lambda: self._states(requests))
+        at_once = max(1, _CELLS_AT_ONCE // max(len(self.vectors_), 1))
+        for start in range(0, len(known), at_once):
+            part = slice(start, min(start + at_once, len(known)))
+            scores = states[part] @ self.vectors_.T
+            if known[part].any():
+                scores[:, self.silent_] = -np.inf
+                scores -= scores.max(axis=1, keepdims=True)
+                np.exp(scores, out=scores)
+                scores /= scores.sum(axis=1, keepdims=True)
+            scores[~known[part]] = 0
+            yield part, scores
 
     def retrieve(self, requests: Requests, k: int, allowed: Allowed) -> Found:
-        return top_k(self._scores(requests), k, allowed)
+        ids = np.full((len(requests), k), -1, dtype=np.int32)
+        best = np.full((len(requests), k), -np.inf, dtype=np.float32)
+        for part, scores in self._scores(requests):
+            ids[part], best[part] = top_k(scores, k, None if allowed is None else allowed[part])
+        return ids, best
 
     def score(self, requests: Requests, lists: ItemList) -> Floats:
-        return self._scores(requests)[lists.row, lists.item]
+        found, row = np.zeros(len(lists.item), dtype=np.float32), lists.row
+        for part, scores in self._scores(requests):
+            rows = slice(int(lists.offsets[part.start]), int(lists.offsets[part.stop]))
+            found[rows] = scores[row[rows] - part.start, lists.item[rows]]
+        return found
 
     def save(self, folder: Path) -> None:
         super().save(folder)

@@ -173,8 +173,8 @@ def train(torch: Any, reader: Any, paths: Paths, content: Floats | None, config:
     optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
     held = _held(paths, rng)
     curves: dict[str, list[tuple[float, float]]] = {"loss by epoch": [], "held-out NDCG by epoch": []}
-    best, kept, since = 0.0, _copied(model), 0
-    n_steps = 0
+    best, since, n_steps = 0.0, 0, 0
+    kept: dict[str, Any] | None = None
     for epoch in range(config.epochs):
         total, n_seen = 0.0, 0
         model.train()
@@ -195,7 +195,7 @@ def train(torch: Any, reader: Any, paths: Paths, content: Floats | None, config:
             optimizer.step()
             n_steps += 1
             total, n_seen = total + float(loss.detach()) * len(batch.target), n_seen + len(batch.target)
-        if not n_seen:
+        if not n_seen or not np.isfinite(total):
             break
         curves["loss by epoch"].append((epoch + 1, total / n_seen))
         if not held.any():
@@ -207,7 +207,7 @@ def train(torch: Any, reader: Any, paths: Paths, content: Floats | None, config:
             best, kept, since = found, _copied(model), 0
         if since >= max(_PATIENCE, config.epochs // 4):
             break
-    if held.any():
+    if kept is not None:
         model.load_state_dict(kept)
     model.cpu().eval()
     return Trained(
@@ -329,15 +329,14 @@ def softmax_loss(torch: Any, states: Any, table: Any, place: Any, target: Any, d
 def gbce_loss(torch: Any, states: Any, table: Any, place: Any, target: Any, drawn: Any, *, calibration: float) -> Any:
     """Generalised binary cross-entropy: −(β log σ(s⁺) + Σ log(1 − σ(s⁻))) / (m + 1), mean over the targets.
 
-    With m items drawn of n, α = m/(n − 1) and t the ``calibration``, β = α (t (1 − 1/α) + 1/α): at t = 1 the
-    scores are probabilities, as of a sum over all items; at t = 0 they are too sure, as plain BCE's.
+    With m items drawn of n, α = m/(n − 1) and t the ``calibration``, β = α (t (1 − 1/α) + 1/α) = 1 − t (1 − α): at
+    t = 1 the scores are probabilities, as of a sum over all items; at t = 0 they are too sure, as plain BCE's.
     Parameters are those of :func:`softmax_loss`.
     """
     log_sigma = torch.nn.functional.logsigmoid
     right, wrong, there = _right_and_wrong(states, table, place, target, drawn)
     m = there.sum(dim=1)
-    alpha = m / (len(table) - 1)
-    beta = alpha * (calibration * (1 - 1 / alpha) + 1 / alpha)
+    beta = 1 - calibration * (1 - m / (len(table) - 1))
     wrong = (log_sigma(-wrong) * there).sum(dim=1)
     return (-(beta * log_sigma(right) + wrong) / (m + 1)).mean()
 
@@ -349,7 +348,10 @@ def _right_and_wrong(states: Any, table: Any, place: Any, target: Any, drawn: An
 
 
 def _held_ndcg(torch: Any, model: Any, paths: Paths, held: npt.NDArray[np.bool_], config: SequenceConfig) -> float:
-    """Mean of 1/log₂(1 + rank) of what held-out steps brought: their NDCG, were there one in each, at no cut."""
+    """Mean of 1/log₂(1 + rank) of what held-out steps brought: their NDCG, were there one in each, at no cut.
+
+    NaN where learning has left all numbers behind.
+    """
     stop = paths.starts[:-1][held]
     start = np.maximum(paths.first_event[stop], stop - config.length)
     found = []
@@ -359,6 +361,8 @@ def _held_ndcg(torch: Any, model: Any, paths: Paths, held: npt.NDArray[np.bool_]
             batch = batch_of(paths, start[first : first + 32], stop[first : first + 32], held)
             states, table, place, target = _read(torch, model, paths, batch, config)
             logits = (states @ table.T)[place]
-            rank = 1 + (logits > logits.gather(1, target[:, None])).sum(dim=1)
-            found.append(1 / torch.log2(1 + rank))
+            right = logits.gather(1, target[:, None])
+            rank = 1 + (logits > right).sum(dim=1)
+            # What is no number stands above nothing and below nothing.
+            found.append(torch.where(right[:, 0].isfinite(), 1 / torch.log2(1 + rank), torch.nan))
     return float(torch.cat(found).mean())
