@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 from implicit.cpu.bpr import BayesianPersonalizedRanking
 from scipy import sparse
 
 from planted import asked, items_of, lists_of, log_of
 from vetrina.core import EventKind, EventLog
+from vetrina.core.errors import ConfigError
 from vetrina.retrieve import Bpr
 
 N = 12
@@ -75,3 +77,8 @@ def test_the_seed_alone_decides() -> None:
     first, again, other = (Bpr(factors=3, iterations=2, seed=seed).fit(ITEMS, log).factors_ for seed in (4, 4, 5))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
+
+
+def test_steps_too_large_are_an_error_of_ours() -> None:
+    with pytest.raises(ConfigError, match=r"retriever\.bpr: with learning_rate 10000 .* ten times smaller"):
+        Bpr(factors=3, learning_rate=1e4).fit(ITEMS, people()[0])

@@ -16,6 +16,7 @@ from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
 from vetrina.core import EventLog, Items, Real, Requests, Whole, register
+from vetrina.core.errors import ConfigError
 from vetrina.retrieve.collaborative import CollaborativeConfig, Parts
 from vetrina.retrieve.factors import Factorisation, Floats
 
@@ -68,6 +69,7 @@ class Bpr(Factorisation):
 
     def fit(self, items: Items, log: EventLog) -> Self:
         from implicit.cpu.bpr import BayesianPersonalizedRanking
+        from implicit.recommender_base import ModelFitError
 
         chosen = self._chosen(log, len(items))
         # The last factor is the item's own, and that of every shopper for it is 1.
@@ -83,8 +85,14 @@ class Bpr(Factorisation):
                 num_threads=1,
                 random_state=self.config.seed,
             )
-            with threadpool_limits(1, "blas"):
-                model.fit(sparse.csr_matrix(chosen), show_progress=False)
+            try:
+                with threadpool_limits(1, "blas"):
+                    model.fit(sparse.csr_matrix(chosen), show_progress=False)
+            except ModelFitError:
+                raise ConfigError(
+                    f"retriever.bpr: with learning_rate {self.config.learning_rate:g} and regularisation "
+                    f"{self.config.regularisation:g} the factors grew beyond all numbers. Take them ten times smaller."
+                ) from None
             times = np.bincount(chosen.indices, minlength=len(items))
             self.usual_ = (times @ model.item_factors.astype(np.float64) / times.sum()).astype(np.float32)
             self.factors_[times > 0] = model.item_factors[times > 0] - self.usual_
