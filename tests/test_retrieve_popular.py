@@ -73,3 +73,9 @@ def test_what_may_not_be_shown_makes_room_for_the_next(share: float) -> None:
         wanted = [item for item in np.argsort(-score[row], kind="stable").tolist() if allowed[row, item]][:20]
         assert ids[row].tolist() == wanted + [-1] * (20 - len(wanted))
         assert scores[row, : len(wanted)].tolist() == score[row, wanted].tolist()
+
+
+def test_a_fitted_one_takes_another_view_of_the_same_catalogue() -> None:
+    popular = Popular().fit(ITEMS, log_of(ITEMS, [(0.0, "a", BUY, 2)]))
+    requests = asked([[]], now=NOW + DAY)
+    assert popular.bind(items_of(5)).retrieve(requests, 1, None)[0].tolist() == [[2]]

@@ -42,9 +42,10 @@ class Popular(Retriever):
         return self.counts_.arrays()
 
     def bind(self, items: Items) -> Self:
-        self.counts_ = CumulativeCounts.from_arrays(
-            {name: getattr(self, f"{name}_") for name in ("places", "totals", "days")}
-        )
+        if not hasattr(self, "counts_"):
+            self.counts_ = CumulativeCounts.from_arrays(
+                {name: getattr(self, f"{name}_") for name in ("places", "totals", "days")}
+            )
         return super().bind(items)
 
     def _at(self, item: npt.NDArray[np.integer], now: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
