@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from planted import asked, items_of, lists_of, nothing
 from vetrina.core import EventKind
+from vetrina.core.errors import ConfigError
 from vetrina.rank.features import Taste
 
 COLOURS = ["red", "red", "blue", "blue", "blue", ""]
@@ -48,3 +50,8 @@ def test_who_did_nothing_leans_nowhere() -> None:
 
 def test_a_column_of_one_value_of_too_many_or_of_numbers_says_nothing() -> None:
     assert set(FAMILY.names_) == {"taste_colour", "taste_season"}
+
+
+def test_without_smoothing_a_leaning_would_have_no_bound() -> None:
+    with pytest.raises(ConfigError, match=r"features\.taste\.smoothing: Input should be greater than 0"):
+        Taste(smoothing=0)

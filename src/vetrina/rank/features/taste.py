@@ -22,7 +22,7 @@ class TasteConfig(Config):
 
     half_life_days: float = Field(default=30.0, gt=0, description="An event of this age counts half.")
     most_values: int = Field(default=500, ge=2, description="Attributes with more distinct values are left out.")
-    smoothing: float = Field(default=2.0, ge=0, description="Events' worth of the shop's average mixed in.")
+    smoothing: float = Field(default=2.0, gt=0, description="Events' worth of the shop's average mixed in.")
 
 
 @register("features", "taste")
