@@ -57,6 +57,12 @@ class EncoderConfig(Config):
     encoder: str
     options: dict[str, Any] = Field(default_factory=dict)
 
+    @field_validator("encoder")
+    @classmethod
+    def _named(cls, encoder: str) -> str:
+        component_class("encoder", encoder)
+        return encoder
+
     @field_validator("options")
     @classmethod
     def _check(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
@@ -109,7 +115,7 @@ class RankConfig(Config):
         "order in time.",
     )
     training_days: float = Field(default=30.0, gt=0, description="The last days of the log become training rows.")
-    ahead_days: float = Field(default=30.0, gt=0, description="How far ahead is asked, where training is ahead.")
+    ahead_days: float = Field(default=30.0, ge=0.1, description="How far ahead is asked, where training is ahead.")
     training_requests: int = Field(default=6000, ge=1, description="Most requests to learn from; the latest are kept.")
     negatives: int = Field(default=40, ge=1, description="Candidates not chosen that are kept per request.")
     impressions: Literal["debiased", "plain", "ignored"] = Field(
@@ -129,6 +135,12 @@ class RankConfig(Config):
         default={"click": 1.0, "cart": 2.0, "purchase": 3.0},
         description="What a choice of each kind is worth.",
     )
+
+    @field_validator("ranker")
+    @classmethod
+    def _named(cls, ranker: str) -> str:
+        component_class("ranker", ranker)
+        return ranker
 
     @field_validator("options")
     @classmethod
