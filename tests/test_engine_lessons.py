@@ -81,8 +81,7 @@ def test_next_asks_anew_after_every_ten_choices_of_a_visit() -> None:
     }
     assert later == {20 * 60: [20, 21, 22, 23, 24]}
     assert replay.requests.windows.item.tolist().count(19) == 1  # what came before in the same visit is known
-    (whole,) = lessons_of(log, config(training="sessions", training_days=1))
-    assert not whole.replays  # the visits began before
+    assert not lessons_of(log, config(training="sessions", training_days=1))  # the visits began before
 
 
 def test_where_nothing_is_chosen_again_only_what_is_new_is_asked_for() -> None:

@@ -180,3 +180,22 @@ def test_the_curve_is_found_in_the_log(made: Simulation, engine: Engine, log: Ev
     assert np.abs(guessed.curve - true)[:10].max() < 0.1
     few = log.between(END - DAY, END)
     assert examination_of(engine, few, END - DAY, settings) is None
+
+
+def test_one_position_that_cannot_be_does_not_fill_the_memory(engine: Engine, log: EventLog) -> None:
+    """A curve of two thousand million positions would."""
+    position = log.position.copy()
+    position[np.flatnonzero(position > 0)[-1]] = 2_000_000_000
+    found, told = (
+        examination_of(engine, one, END - 5 * DAY, config().rank) for one in (replace(log, position=position), log)
+    )
+    assert found is not None
+    assert told is not None
+    np.testing.assert_allclose(found.curve, told.curve, atol=0.02)
+
+
+@pytest.mark.parametrize("days", [5.0, 1e-4])
+def test_what_fades_fast_still_counts(engine: Engine, log: EventLog, days: float) -> None:
+    weight = ranker_rows(engine, log, config(impressions="ignored", half_life_days=days)).weight
+    assert weight is not None
+    assert weight.min() >= 1e-7

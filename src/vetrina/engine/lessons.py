@@ -66,7 +66,8 @@ def lessons_of(log: EventLog, config: ShopConfig) -> list[Lesson]:
         lessons = _ahead(log, rank, end)
     else:
         since = log.last_days(rank.training_days, 0.5)
-        return [Lesson(log, since, [_latest(one, rank.training_requests) for one in replays_of(log, since, end, rank)])]
+        replays = [_latest(one, rank.training_requests) for one in replays_of(log, since, end, rank)]
+        return [Lesson(log, since, replays)] if replays else []
     lessons = [one for one in lessons if one.replays]
     most = rank.training_requests // max(len(lessons), 1)
     return [one._replace(replays=[_some(part, most, config.build.seed) for part in one.replays]) for one in lessons]
@@ -159,8 +160,7 @@ def spoken(replay: Replay, items: Items, seed: int) -> Replay:
     seed : int
     """
     rng = np.random.default_rng(seed)
-    texts = zip(items.table["title"], items.leaf_category, items.table["colour"], strict=True)
-    known = [list(dict.fromkeys(words(" ".join(parts)))) for parts in texts]
+    texts = items.table["title"], items.leaf_category, items.table["colour"]
     rows: list[int] = []
     queries: list[Query] = []
     chosen: list[dict[int, float]] = []
@@ -169,10 +169,11 @@ def spoken(replay: Replay, items: Items, seed: int) -> Replay:
         part = slice(int(truth.offsets[row]), int(truth.offsets[row + 1]))
         best = part.start + int(truth.gain[part].argmax())
         item = int(truth.item[best])
-        if known[item]:
-            count = min(int(rng.integers(1, 4)), len(known[item]))
-            drawn = sorted(rng.choice(len(known[item]), count, replace=False).tolist())
-            queries.append(Query(text=" ".join(known[item][place] for place in drawn)))
+        known = list(dict.fromkeys(words(" ".join(text[item] for text in texts))))
+        if known:
+            count = min(int(rng.integers(1, 4)), len(known))
+            drawn = sorted(rng.choice(len(known), count, replace=False).tolist())
+            queries.append(Query(text=" ".join(known[place] for place in drawn)))
             chosen.append({item: float(truth.gain[best])})
             rows.append(row)
     some = replay.take(np.array(rows, dtype=np.int64))

@@ -29,6 +29,8 @@ _ENOUGH_SEARCHES = 200
 _SPOKEN = 1000
 # Of a graded query no candidate is left out: queries are few, and most of what a search finds nobody judged.
 _ALL = 1_000_000
+# A request counts this at the least, however old: where all are, there would else be nothing to learn from.
+_LEAST_WEIGHT = 1e-6
 # Requests worked on at once, and scores of items held at once by all threads: they bound memory.
 _CHUNK, _CELLS = 256, 64_000_000
 
@@ -221,7 +223,7 @@ def _decayed(rows: TrainingRows, until: int, half_life_days: float) -> TrainingR
     if not half_life_days or rows.asked is None:
         return rows
     age = np.repeat(until - rows.asked.requests.now, rows.sizes) / DAY
-    weight = np.exp2(-age / half_life_days) * (1 if rows.weight is None else rows.weight)
+    weight = np.maximum(np.exp2(-age / half_life_days), _LEAST_WEIGHT) * (1 if rows.weight is None else rows.weight)
     return replace(rows, weight=weight.astype(np.float32))
 
 

@@ -21,6 +21,8 @@ _log = logging.getLogger(__name__)
 _ENOUGH_CLICKS = 1000
 # Lists whose features are worked out to learn the curve where none were left to chance, at most.
 _LISTS = 5000
+# Nothing is learned of what stands deeper: it is looked at as often as what stands here.
+_DEEPEST = 1000
 _CHUNK = 256
 
 
@@ -44,7 +46,7 @@ def examination_of(engine: Engine, log: EventLog, since: int, config: RankConfig
         Some lists are drawn, where there are very many.
     """
     lists = Impressions.of(log)
-    lists = lists.take((lists.position > 0) & (lists.item >= 0))
+    lists = lists.take((lists.position > 0) & (lists.position <= _DEEPEST) & (lists.item >= 0))
     by_chance = lists.take(lists.randomised[lists.row])
     if by_chance.clicked.sum() >= _ENOUGH_CLICKS:
         propensity = by_chance.propensity.astype(np.float64)
