@@ -180,3 +180,12 @@ def test_looking_at_the_curve_changes_no_tree(ranker: LambdaMART) -> None:
 def test_curves_are_saved_with_what_learned(ranker: LambdaMART, tmp_path: Path) -> None:
     ranker.save(tmp_path)
     assert LambdaMART.load(tmp_path).curves_ == ranker.curves_
+
+
+def test_rows_that_lightgbm_refuses_are_an_error_of_ours() -> None:
+    """It takes 10,000 rows of a request at most."""
+    gain = np.zeros(10_001, dtype=np.float32)
+    gain[7] = 1
+    rows = TrainingRows(np.zeros((10_001, 1), dtype=np.float32), gain, np.array([10_001]), ["a"])
+    with pytest.raises(DataError, match=r"lambdamart cannot learn .* 10001 exceeds .* lower \[rank\] negatives"):
+        LambdaMART(trees=2).fit(rows)

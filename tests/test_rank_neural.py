@@ -344,18 +344,21 @@ def test_margin_multiplies_what_a_choice_is_worth_and_has_its_own_share() -> Non
 @pytest.mark.parametrize("name", ["earnings", "shelf"])
 def test_a_margin_that_is_no_number_of_items_is_an_error(name: str) -> None:
     rows, about = with_margin([1.0] * 16)
-    ranker = DIN(**SMALL, margin=name).fit(TrainingRows(rows.features, rows.gain, rows.sizes, rows.names, asked=about))
     with pytest.raises(ConfigError, match=f"margin: '{name}' is not an attribute.* earns"):
-        ranker.score(rows.features, about)
+        DIN(**SMALL, margin=name).fit(TrainingRows(rows.features, rows.gain, rows.sizes, rows.names, asked=about))
 
 
 def test_a_margin_that_is_nothing_on_the_mean_is_an_error() -> None:
     rows, about = with_margin([0.0] * 16)
-    ranker = DIN(**SMALL, margin="earns").fit(
-        TrainingRows(rows.features, rows.gain, rows.sizes, rows.names, asked=about)
-    )
     with pytest.raises(DataError, match="must be above 0"):
-        ranker.score(rows.features, about)
+        DIN(**SMALL, margin="earns").fit(TrainingRows(rows.features, rows.gain, rows.sizes, rows.names, asked=about))
+
+
+def test_vectors_that_items_do_not_have_are_an_error() -> None:
+    with pytest.raises(
+        ConfigError, match=r"ranker\.lstm\.modalities: items have no 'txt' vectors\. Did you mean 'text'"
+    ):
+        LSTM(**SMALL, modalities=["txt"]).fit(sample_rows(40))
 
 
 def test_a_worth_of_nothing_is_an_error() -> None:

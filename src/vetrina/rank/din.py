@@ -142,6 +142,7 @@ class DIN(NeuralRanker):
                 float(rows.gain[furthest == stage].mean()) if (furthest == stage).any() else 0 for stage in (1, 2, 3)
             ]
         self.value_ = np.array(worth, dtype=np.float32)
+        self._beside(rows.asked, len(rows.gain))  # a margin that items do not have is told now, not when served
         if not any(worth[stage - 1] > 0 for stage in np.unique(furthest[chosen])):
             raise DataError(
                 f"din: value = {self.config.value} is worth nothing in this log: give what it holds "

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from vetrina.core import Config, EventKind, ItemList, Items, Real, Requests, Whole
-from vetrina.core.errors import DataError
+from vetrina.core.errors import ConfigError, DataError, nearest
 from vetrina.core.onnx import Network, import_torch
 from vetrina.core.space import Space
 from vetrina.rank.base import Asked, Ranker, TrainingRows
@@ -239,6 +239,11 @@ class NeuralRanker(Ranker):
         """Choose the modalities; begin with the directions in which their vectors vary most (PCA)."""
         vectors = items.vectors if items is not None else {}
         named = self.config.modalities or [name for name in vectors if name not in _LEARNED_FROM_LOG]
+        for name in sorted({*named} - {*vectors}) if items is not None else []:
+            raise ConfigError(
+                f"ranker.{self.name}.modalities: items have no {name!r} vectors.{nearest(name, vectors)} "
+                f"There are: {', '.join(sorted(vectors)) or 'none'}."
+            )
         self.modalities_ = [name for name in named if name in vectors]
         self.widths_ = np.array([vectors[name].shape[1] for name in self.modalities_], dtype=np.int64)
         self.centre_ = np.zeros(int(self.widths_.sum()), dtype=np.float32)
@@ -383,9 +388,8 @@ class NeuralRanker(Ranker):
         if asked is None:
             batch = 1 if sizes is None else len(sizes)
             request = np.zeros(len(rows), dtype=np.int64) if sizes is None else np.repeat(np.arange(batch), sizes)
-            none = np.zeros((1, len(self.centre_)), dtype=np.float32)
+            none, item = np.zeros((1, len(self.centre_)), dtype=np.float32), np.zeros(len(rows), dtype=np.int64)
             past, marks = np.zeros((batch, 1), dtype=np.int64), np.zeros((batch, 1, MARKS), dtype=np.float32)
-            item = np.zeros(len(rows), dtype=np.int64)
             return Prepared(rows, np.array([-1]), none, item, past, marks, request, _places(request))
         longest = int(np.diff(asked.requests.windows.offsets).max(initial=1))
         past, marks = recent(asked.requests, min(longest, self.config.window))
@@ -424,8 +428,8 @@ class NeuralRanker(Ranker):
         ranker = super().load(folder)
         ranker.modalities_ = json.loads((folder / "modalities.json").read_text(encoding="utf-8"))
         ranker._network = Network.load(folder / "reader.onnx")
-        tower = ("cross_", "dense_", "out_")
-        ranker._tower = Tower({name: one for name, one in ranker.arrays().items() if name.startswith(tower)})
+        learned = ranker.arrays().items()
+        ranker._tower = Tower({name: one for name, one in learned if name.startswith(("cross_", "dense_", "out_"))})
         return ranker
 
 
@@ -480,10 +484,7 @@ def listwise(torch: Any, score: Any, batch: dict[str, Any]) -> Any:
 
 
 def bpr(torch: Any, score: Any, batch: dict[str, Any]) -> Any:
-    """Mean over requests of W times the mean of −ln σ(sᵢ − sⱼ) over its pairs with gᵢ > gⱼ, each counting vᵢvⱼ.
-
-    W is the largest weight of the request's rows, v = w/W.
-    """
+    """Mean over requests of W times the mean of −ln σ(sᵢ − sⱼ) over its pairs with gᵢ > gⱼ, each vᵢvⱼ."""
     request, gain, n = batch["request"], batch["gain"], batch["n"]
     counts, within = _weights(batch)
     sizes = torch.bincount(request, minlength=n)

@@ -100,7 +100,7 @@ class Trees(Ranker):
         Raises
         ------
         DataError
-            When no row was chosen by anyone: there is no order to learn.
+            When no row was chosen by anyone: there is no order to learn. When LightGBM refuses the rows.
         """
         if not (rows.gain > 0).any():
             raise DataError(
@@ -133,7 +133,14 @@ class Trees(Ranker):
             if trees in looked:
                 curve.append((trees, loss.told(cast(lgb.Booster, env.model))))
 
-        self._keep(lgb.train(parameters, data, config.trees, callbacks=[look]), list(rows.names))
+        try:
+            booster = lgb.train(parameters, data, config.trees, callbacks=[look])
+        except lgb.basic.LightGBMError as error:
+            raise DataError(
+                f"The ranker {self.name} cannot learn from these rows. LightGBM says: {error} Where a request has too "
+                "many, lower [rank] negatives or the k of the sources."
+            ) from error
+        self._keep(booster, list(rows.names))
         self.curves_ = {f"{loss.curve} by trees": curve}
         return self
 
