@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from test_components import SMALL
 from vetrina.core import EventLog, Query, Requests, components, create
 from vetrina.core.past import later_exchanged, later_scrambled, without_later
-from vetrina.engine import Engine, ShopConfig, learn
+from vetrina.engine import Engine, ShopConfig, fit_stages, learn, ranker_rows
 from vetrina.rank.features import Price
 from vetrina.testing import FeatureCase, small_shop
 
@@ -180,3 +180,31 @@ def test_a_scrambled_future_is_another_and_the_past_is_the_same() -> None:
     for name in ("time", "shopper", "kind", "item", "query", "request"):
         np.testing.assert_array_equal(getattr(log, name)[past], getattr(LOG, name)[past])
     assert not np.array_equal(log.item[n:], LOG.item[n : len(log)])
+
+
+@pytest.mark.parametrize("training", ["sessions", "next"])
+def test_no_row_that_a_ranker_learns_from_changes(training: str) -> None:
+    """Of requests asked before, whatever becomes of the events after: the models behind their features knew less."""
+    rank = {"features": [name for name in FAMILIES if name != "words"], "training": training, "negatives": 1000}
+    sources = {name: {"k": 15} for name in ("item_item", "ease", "popular", "history")}
+    options = ShopConfig.parse({"items": {"file": "i.csv", "item": "item"}, "rank": rank, "retrieve": sources}, "")
+    cut = moment(0.9)
+
+    def found(log: EventLog) -> dict[tuple[Any, ...], tuple[float, ...]]:
+        rows = ranker_rows(fit_stages(ITEMS, log, options, {}), log, options)
+        assert rows.asked is not None
+        requests, lists = rows.asked.requests, rows.asked.lists
+        sizes, queries = np.diff(requests.windows.offsets).tolist(), requests.queries
+        told = {}
+        for row, item, features in zip(lists.row.tolist(), lists.item.tolist(), rows.features, strict=True):
+            now = int(requests.now[row])
+            if now < cut - 2 * 3600:  # a visit that lasts beyond the cut may choose something else
+                known = tuple(np.nan_to_num(features, nan=-99).tolist())
+                told[now, sizes[row], queries[row].exclude_purchased, item] = known
+        return told
+
+    wanted = found(LOG)
+    assert len(wanted) > 1000
+    for name in ("on other items", "shuffled, and some deleted"):
+        assert found(FUTURES[name](LOG, cut, 0)) == wanted
+        assert found(FUTURES[name](LOG, cut - 7 * 86_400, 0)) != wanted  # that it can fail
