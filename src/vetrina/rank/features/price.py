@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import numpy as np
 import numpy.typing as npt
 
-from vetrina.core import ItemList, Requests, register
+from vetrina.core import ItemList, Items, Requests, register
 from vetrina.core.leaning import log_prices, price_levels, usual
 from vetrina.rank.features.base import FeatureFamily
 
@@ -27,12 +29,16 @@ class Price(FeatureFamily):
     reads = ("window", "items")
     names_ = ["price", "price_place", "price_level", "price_from_usual", "price_distance"]
 
+    def bind(self, items: Items) -> Self:
+        self._price, self._level = log_prices(items), price_levels(items)
+        return super().bind(items)
+
     def compute(self, requests: Requests, lists: ItemList) -> Floats:
         return self.compute_some(requests, lists, np.arange(len(lists.item)))
 
     def compute_some(self, requests: Requests, lists: ItemList, rows: npt.NDArray[np.intp]) -> Floats:
         self.require_fitted("items_")
-        price, level = log_prices(self.items_), price_levels(self.items_)
+        price, level = self._price, self._level
         windows = requests.windows
         weight = np.exp2(-requests.age / 60) * _WEIGHT[windows.kind]
         # Only the place depends on what else is in the list.

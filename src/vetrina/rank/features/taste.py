@@ -42,6 +42,7 @@ class Taste(FeatureFamily):
     def bind(self, items: Items) -> Self:
         self.columns = text_columns(items, self.config.most_values)
         self.names_ = [f"taste_{name}" for name in self.columns]
+        self._shares = [_shares(*items.codes(name)) for name in self.columns]
         return super().bind(items)
 
     def compute(self, requests: Requests, lists: ItemList) -> npt.NDArray[np.float32]:
@@ -52,9 +53,8 @@ class Taste(FeatureFamily):
         smoothing = self.config.smoothing
         result = np.full((len(item), len(self.columns)), np.nan, dtype=np.float32)
         for place, name in enumerate(self.columns):
-            codes, names = self.items_.codes(name)
-            share = (np.bincount(codes + 1, minlength=len(names) + 1)[1:] + 0.5) / (len(codes) + 0.5 * len(names))
-            table = value_weights(windows, weight, codes, len(names))
+            codes, share = self.items_.codes(name)[0], self._shares[place]
+            table = value_weights(windows, weight, codes, len(share))
             whole = table.sum(axis=1)
             code = codes[item]
             has = code >= 0
@@ -62,3 +62,11 @@ class Taste(FeatureFamily):
             lean = np.log((table[row[has], code[has]] + smoothing * p) / ((whole[row[has]] + smoothing) * p))
             result[has, place] = lean
         return result
+
+
+def _shares(codes: npt.NDArray[np.int32], names: list[str]) -> npt.NDArray[np.float64]:
+    """Share of the catalogue that has each value, of half an item more than there are."""
+    share: npt.NDArray[np.float64] = (np.bincount(codes + 1, minlength=len(names) + 1)[1:] + 0.5) / (
+        len(codes) + 0.5 * len(names)
+    )
+    return share
