@@ -10,7 +10,7 @@ from scipy import sparse
 
 from vetrina.core import Component, EventLog, ItemList, Items, Requests
 
-__all__ = ["Allowed", "Found", "Retriever", "largest", "pick", "top_k", "top_k_of_sparse"]
+__all__ = ["Allowed", "Found", "Retriever", "largest", "pick", "side_by_side", "top_k", "top_k_of_sparse"]
 
 Allowed = npt.NDArray[np.bool_] | None
 Found = tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]
@@ -109,16 +109,27 @@ def top_k_of_sparse(scores: sparse.csr_array, k: int, allowed: Allowed) -> Found
     if 2 * int(np.diff(scores.indptr).max(initial=0)) > n_items:
         return top_k(scores.toarray(), k, allowed)
     scores.sum_duplicates()  # in order of item, by which ties are broken
-    sizes = np.diff(scores.indptr)
-    # Only what is there, each row's side by side.
-    row = np.repeat(np.arange(batch), sizes)
-    place = np.arange(len(scores.data)) - np.repeat(scores.indptr[:-1], sizes)
+    row, place, width = side_by_side(scores)
     values = scores.data if allowed is None else scores.data * allowed[row, scores.indices]
-    shape = (batch, max(int(sizes.max(initial=0)), 1))
+    shape = (batch, max(width, 1))
     found, items = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.int32)
     found[row, place], items[row, place] = values, scores.indices
     ids, best = top_k(found, k, None)
     return np.where(ids >= 0, np.take_along_axis(items, np.maximum(ids, 0), axis=1), np.int32(-1)), best
+
+
+def side_by_side(matrix: sparse.csr_array) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], int]:
+    """Where the entries of a sparse matrix stand in a dense one that holds only what is there: (row, place, width).
+
+    Examples
+    --------
+    >>> row, place, width = side_by_side(sparse.csr_array(np.array([[0, 7, 0, 8], [0, 0, 9, 0]])))
+    >>> row.tolist(), place.tolist(), width
+    ([0, 0, 1], [0, 1, 0], 2)
+    """
+    sizes = np.diff(matrix.indptr)
+    row = np.repeat(np.arange(len(sizes)), sizes)
+    return row, np.arange(len(row)) - np.repeat(matrix.indptr[:-1], sizes), int(sizes.max(initial=0))
 
 
 def largest(scores: npt.NDArray[np.floating], width: int) -> npt.NDArray[np.intp]:

@@ -18,7 +18,7 @@ from scipy import sparse
 
 from vetrina.core import Config, EventLog, ItemList, Items, Real, Requests, register
 from vetrina.core.queries import CHOICES, normal_query, queries_of
-from vetrina.retrieve.base import Allowed, Found, Retriever, largest, pick, top_k_of_sparse
+from vetrina.retrieve.base import Allowed, Found, Retriever, largest, pick, side_by_side, top_k_of_sparse
 
 __all__ = ["QueryItem", "QueryItemConfig"]
 
@@ -168,17 +168,13 @@ def _nearest(of_words: sparse.csr_array, of_items: sparse.csr_array, count: int)
 def _kept(matrix: sparse.csr_array, count: int) -> sparse.csr_array:
     """The ``count`` largest of each row, all above 0, of equal ones those named first; what is left out is gone."""
     matrix.sum_duplicates()
-    sizes = np.diff(matrix.indptr)
-    width = int(sizes.max(initial=0))
+    row, place, width = side_by_side(matrix)
     if width <= count:
         return matrix
-    # Only what is there, each row's side by side.
-    row = np.repeat(np.arange(len(sizes)), sizes)
-    place = np.arange(matrix.nnz) - matrix.indptr[row]
-    values = np.zeros((len(sizes), width))
+    values = np.zeros((matrix.shape[0], width))
     values[row, place] = matrix.data
     chosen = np.zeros(values.shape, dtype=bool)
     np.put_along_axis(chosen, largest(values, count), True, axis=1)
     kept = chosen[row, place]
-    pointers = np.concatenate([[0], np.cumsum(np.bincount(row[kept], minlength=len(sizes)))])
+    pointers = np.concatenate([[0], np.cumsum(np.bincount(row[kept], minlength=len(values)))])
     return sparse.csr_array((matrix.data[kept], matrix.indices[kept], pointers), shape=matrix.shape)

@@ -64,9 +64,7 @@ class Taste(FeatureFamily):
         return result
 
 
-def _shares(codes: npt.NDArray[np.int32], names: list[str]) -> npt.NDArray[np.float64]:
+def _shares(codes: npt.NDArray[np.int32], names: list[str]) -> npt.NDArray[np.floating]:
     """Share of the catalogue that has each value, of half an item more than there are."""
-    share: npt.NDArray[np.float64] = (np.bincount(codes + 1, minlength=len(names) + 1)[1:] + 0.5) / (
-        len(codes) + 0.5 * len(names)
-    )
-    return share
+    counts = np.bincount(codes + 1, minlength=len(names) + 1)[1:]
+    return (counts + 0.5) / (len(codes) + 0.5 * len(names))
