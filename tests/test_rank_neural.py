@@ -14,6 +14,7 @@ from scipy.special import expit
 from planted import NOW, asked, items_of, lists_of, unit
 from vetrina.core import EventKind, ItemList, Items, Query
 from vetrina.core.errors import ConfigError, DataError
+from vetrina.core.onnx import Network as Runtime
 from vetrina.core.onnx import import_torch
 from vetrina.rank import DIN, LSTM, Asked, Network, TrainingRows
 from vetrina.rank.din import expected_value
@@ -163,7 +164,6 @@ def test_attention_event_by_event() -> None:
         bent = np.where(inner > 0, inner, w["bend.weight"] * inner)
         heed = float(w["out.weight"][0] @ bent) * mark[0]
         interest, intensity = interest + heed * event, intensity + heed
-    from vetrina.core.onnx import Network as Runtime
 
     runtime = Runtime(DIN(dim=4, attention=3)._export(attention))
     got = runtime.run({"candidates": candidate[None, None], "past": past[None], "marks": marks[None]})[0][0, 0]
@@ -173,7 +173,6 @@ def test_attention_event_by_event() -> None:
 
 
 def test_the_lstm_of_onnx_is_that_of_torch_and_knows_no_one_as_zero() -> None:
-    from vetrina.core.onnx import Network as Runtime
     from vetrina.rank.lstm import _reader
 
     torch = import_torch("A test")
@@ -450,6 +449,27 @@ def test_many_rows_are_scored_in_parts() -> None:
     score = ranker.score(many.features, Asked(requests, lists, many.asked.items))
     np.testing.assert_allclose(score.reshape(times, -1), np.tile(ranker.score(rows.features, rows.asked), (times, 1)),
                                atol=1e-5)  # fmt: skip
+
+
+def test_one_long_list_does_not_make_all_others_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists are read side by side, the shorter filled up: 200 beside one of 1,000 would take 200,000 places."""
+    rows, rng = sample_rows(40), np.random.default_rng(0)
+    ranker = DIN(**SMALL).fit(rows)
+    assert rows.asked is not None
+    lists = ItemList.from_lists([rng.integers(0, 10, 1000 if row == 50 else 3, np.int32) for row in range(200)])
+    requests = rows.asked.requests.take(np.arange(200) % 40)
+    run, places = ranker._network.run, []
+
+    def counted(inputs: dict[str, Any]) -> Any:
+        places.append(inputs["candidates"].shape[0] * inputs["candidates"].shape[1])
+        return run(inputs)
+
+    monkeypatch.setattr(ranker._network, "run", counted)
+    features = rng.normal(size=(len(lists.item), rows.features.shape[1])).astype(np.float32)
+    score = ranker.score(features, Asked(requests, lists, rows.asked.items))
+    assert max(places) <= 4096
+    alone = Asked(requests.slice(50, 51), ItemList.from_lists([lists.list_of(50)]), rows.asked.items)
+    np.testing.assert_allclose(score[150:1150], ranker.score(features[150:1150], alone), atol=1e-5)
 
 
 def test_the_past_item_that_is_named_is_of_the_window() -> None:

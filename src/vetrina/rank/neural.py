@@ -32,7 +32,7 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
 _SESSION = 30 * 60  # seconds, after which a visit has ended
-_ROWS = 4096  # scored at once
+_ROWS = 4096  # scored at once, shorter lists counted as if filled up to the longest, as a reader may do
 _PCA_ITEMS = 20_000
 _WARM = 0.05  # of the steps
 _LEAST = 1e-9  # by which is divided, and of which there is a logarithm
@@ -366,10 +366,11 @@ class NeuralRanker(Ranker):
             for start in range(0, len(features), _ROWS):
                 yield self._prepare(features[start : start + _ROWS], None, None)
             return
-        offsets = asked.lists.offsets
-        start = 0
+        offsets, start = asked.lists.offsets, 0
         while start < len(asked.lists):
-            stop = max(int(np.searchsorted(offsets, offsets[start] + _ROWS, side="right")) - 1, start + 1)
+            longest = np.maximum.accumulate(np.diff(offsets[start : start + _ROWS + 1]))
+            filled = longest * np.arange(1, len(longest) + 1)
+            stop = start + max(int(np.searchsorted(filled, _ROWS, side="right")), 1)
             rows = slice(int(offsets[start]), int(offsets[stop]))
             if rows.stop > rows.start:
                 lists = ItemList(offsets[start : stop + 1] - offsets[start], asked.lists.item[rows])
@@ -406,9 +407,8 @@ class NeuralRanker(Ranker):
         end = 0
         for name, width in zip(self.modalities_, self.widths_.tolist(), strict=True):
             part, end = slice(end, end + width), end + width
-            if name not in items.vectors:
+            if (vectors := items.vectors.get(name)) is None:
                 continue
-            vectors = items.vectors[name]
             if vectors.shape[1] != width:
                 raise DataError(
                     f"The ranker {self.name} learned from {name} vectors of {width} numbers, and these items have "
