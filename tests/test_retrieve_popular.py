@@ -79,3 +79,14 @@ def test_a_fitted_one_takes_another_view_of_the_same_catalogue() -> None:
     popular = Popular().fit(ITEMS, log_of(ITEMS, [(0.0, "a", BUY, 2)]))
     requests = asked([[]], now=NOW + DAY)
     assert popular.bind(items_of(5)).retrieve(requests, 1, None)[0].tolist() == [[2]]
+
+
+def test_what_was_popular_on_another_day_or_before_learning_anew_is_forgotten() -> None:
+    popular = Popular(days=1, background=0).fit(ITEMS, log_of(ITEMS, [(day + 0.5, "a", BUY, day) for day in range(4)]))
+    for day in (1, 3, 3, 1, 2):
+        requests = asked([[], []], now=NOW + day * DAY + 60)
+        assert popular.retrieve(requests, 1, None)[0].tolist() == [[day - 1], [day - 1]]
+        scores = popular.score(requests, lists_of(range(5), range(5))).reshape(2, 5)
+        assert scores.argmax(axis=1).tolist() == [day - 1, day - 1]
+    popular.fit(ITEMS, log_of(ITEMS, [(0.0, "a", BUY, 4)]))
+    assert popular.retrieve(asked([[]], now=NOW + 2 * DAY), 1, None)[0].tolist() == [[4]]

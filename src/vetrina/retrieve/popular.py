@@ -31,9 +31,11 @@ class Popular(Retriever):
 
     learns = "counts"
     config_type = PopularConfig
+    #: The day of the last requests, and the scores of all items then: they stay the same until midnight.
+    _today: tuple[int, npt.NDArray[np.float32]] | None = None
 
     def fit(self, items: Items, log: EventLog) -> Self:
-        self.items_ = items
+        self.items_, self._today = items, None
         kept = log.take((_WEIGHT[log.kind] > 0) & (log.item >= 0))
         self.counts_ = CumulativeCounts.count(kept.item, kept.time, _WEIGHT[kept.kind])
         return self
@@ -46,6 +48,7 @@ class Popular(Retriever):
             self.counts_ = CumulativeCounts.from_arrays(
                 {name: getattr(self, f"{name}_") for name in ("places", "totals", "days")}
             )
+        self._today = None
         return super().bind(items)
 
     def _at(self, item: npt.NDArray[np.integer], now: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
@@ -82,4 +85,10 @@ class Popular(Retriever):
     def _by_day(self, requests: Requests) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.intp]]:
         """(Scores of all items on each day on which requests are asked, the day of each request)."""
         days, day = np.unique(requests.now // DAY, return_inverse=True)
-        return self._at(np.arange(len(self.items_))[None, :], (days * DAY)[:, None]), day
+        today = self._today
+        if len(days) == 1 and today is not None and today[0] == days[0]:
+            return today[1], day
+        by_day = self._at(np.arange(len(self.items_))[None, :], (days * DAY)[:, None])
+        if len(days) == 1:
+            self._today = int(days[0]), by_day
+        return by_day, day
