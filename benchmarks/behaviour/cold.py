@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from behaviour.shops import Made, make
+from modalities.ablation import evenly
 from vetrina.core import EventLog, ItemList, Query
 from vetrina.engine import Gains, Replay, ShopConfig, cut_of, learn, requests_from_log
 from vetrina.evaluate import Holdout, Popularity, Scores, Table, compare, hold_out, measure
@@ -68,7 +69,7 @@ def cold(made: Made, protocol: str, most: int = _MOST) -> dict[str, Table]:
         parts["Next"] = _next(made.log, held, config)
     found = {}
     for part, every in parts.items():
-        test = _evenly(every, most)
+        test = evenly(every, most)
         systems = {ENGINE: measure(engine.rank(test.requests, K).lists, test.truth, K, SHOWN)}
         systems |= _popularity(made, held, test)
         if part == "New products alone":
@@ -113,9 +114,3 @@ def _in_no_order(test: Replay, n_items: int) -> ItemList:
     # All requests leave out the same: what is known.
     left = np.setdiff1d(every, np.array(test.requests.queries[0].exclude, dtype=np.int32))
     return ItemList.from_lists([rng.permutation(left)[:K].astype(np.int32) for _ in range(len(test.requests))])
-
-
-def _evenly(test: Replay, most: int) -> Replay:
-    """Requests with a right answer, at most so many, at even distances."""
-    right = np.flatnonzero(test.truth.n_relevant)
-    return test.take(right[np.unique(np.linspace(0, len(right) - 1, min(most, len(right))).astype(int))])

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from behaviour.shops import SHOPS, Made, make
 from modalities import Outcome, SeedTable, over_seeds
+from modalities.ablation import evenly
 from vetrina.core import ItemList
 from vetrina.engine import Engine, Replay, ShopConfig, cut_of, fit_ranker, fit_stages, ranker_rows
 from vetrina.engine.config import RankConfig
@@ -114,7 +115,7 @@ def _logged(made: Made, seed: int, quick: bool) -> _Found:
     stages = fit_stages(encoded.items, held.train, config, encoded.encoders, encoded.fuser)
     rows = ranker_rows(stages, held.train, config)
     observed = stages.observe(held.observed)
-    parts = {name: _evenly(one, 300 if quick else _MOST) for name, one in held.parts.items()}
+    parts = {name: evenly(one, 300 if quick else _MOST) for name, one in held.parts.items()}
     asked = {name: list(observed.gather(one.requests)) for name, one in parts.items()}
     lists = compare(_Fitted(stages, rows, asked), config)
     found: _Found = {}
@@ -160,12 +161,6 @@ def _graded(made: Made) -> _Found:
         outcome = {variant: {_METRIC: _ndcg(lists, right)} for variant, lists in kept.items()}
         found[f"searches among {part}"] = outcome, np.arange(len(right.requests))
     return found
-
-
-def _evenly(test: Replay, most: int) -> Replay:
-    """Requests with a right answer, at most so many, at even distances."""
-    right = np.flatnonzero(test.truth.n_relevant)
-    return test.take(right[np.unique(np.linspace(0, len(right) - 1, min(most, len(right))).astype(int))])
 
 
 def _ndcg(lists: ItemList, test: Replay) -> npt.NDArray[np.floating]:

@@ -32,7 +32,7 @@ from vetrina.evaluate.tables import K
 from vetrina.simulate import SimulationConfig, simulate
 from vetrina.vectors import Concat
 
-__all__ = ["fashion_shop", "few", "tables"]
+__all__ = ["evenly", "fashion_shop", "few", "tables"]
 
 ALL = "all modalities"
 #: Any day will do, so long as it is the same one.
@@ -142,11 +142,14 @@ def _with(encoded: Encoded, names: Sequence[str], config: ShopConfig) -> Encoded
 
 def few(held: Holdout, most: int) -> Holdout:
     """Requests that choose nothing left out, and of the others at most so many of each part, at even distances."""
-    parts = {}
-    for name, test in held.parts.items():
-        right = np.flatnonzero(test.truth.n_relevant)
-        parts[name] = test.take(right[np.unique(np.linspace(0, len(right) - 1, min(most, len(right))).astype(int))])
-    return replace(held, parts={name: parts[name] for name in parts if name != "New products"})
+    parts = {name: evenly(test, most) for name, test in held.parts.items() if name != "New products"}
+    return replace(held, parts=parts)
+
+
+def evenly(test: Replay, most: int) -> Replay:
+    """Requests with a right answer, at most so many, at even distances."""
+    right = np.flatnonzero(test.truth.n_relevant)
+    return test.take(right[np.unique(np.linspace(0, len(right) - 1, min(most, len(right))).astype(int))])
 
 
 def _note(
