@@ -8,10 +8,11 @@ import numpy as np
 import polars as pl
 
 from engine_shop import built_shop
-from vetrina.core import EVENT_COLUMNS, EventLog
+from vetrina.core import EVENT_COLUMNS, EventLog, ItemList
 from vetrina.engine.judged import judged_replay
 from vetrina.engine.learn import learn_ranker
 from vetrina.engine.rows import ranker_rows
+from vetrina.retrieve.merge import add_scores
 
 GRADES = pl.DataFrame(
     [
@@ -46,6 +47,24 @@ def test_all_that_a_graded_query_finds_is_learned_from(tmp_path: Path) -> None:
     pairs = zip(asked, found.item.tolist(), strict=True)
     assert rows.gain.tolist() == [grades.get((text, engine.items.ids[item]), 0) for text, item in pairs]
     assert rows.gain.max() == 3
+
+
+def test_judged_products_alone_are_learned_from_for_lists(tmp_path: Path) -> None:
+    shop = built_shop(tmp_path)
+    engine, config = shop.engine, shop.config
+    judged = judged_replay(GRADES, engine.items)
+    assert judged is not None
+    log = EventLog.from_table(pl.DataFrame(schema=EVENT_COLUMNS), engine.items)
+    lists = config.model_copy(update={"rank": config.rank.model_copy(update={"graded": "lists"})})
+    searches, both = (ranker_rows(engine, log, one, judged) for one in (config, lists))
+    n, rows = len(judged.requests), len(searches.gain)
+    np.testing.assert_array_equal(both.features[:rows], searches.features)
+    assert both.sizes[n:].tolist() == np.diff(judged.truth.offsets).tolist() == [1, 2, 2]
+    assert both.gain[rows:].tolist() == judged.truth.gain.tolist()
+    requests = engine.encode_queries(judged.requests)
+    alone = ItemList(judged.truth.offsets, judged.truth.item)
+    add_scores(engine.sources, requests, alone)
+    np.testing.assert_array_equal(both.features[rows:], engine.compute_features(requests, alone))
 
 
 def test_a_shop_with_grades_and_no_log_learns_what_they_say(tmp_path: Path) -> None:

@@ -61,7 +61,12 @@ RECOMMENDERS = {
     "popularity": {},
 }
 # Graded queries are few: what is learned from them may be held to BM25, in a blend in which that counts so much.
-_GRADED = {"ranker": ["lambdamart", "pointwise", "match_score"], "lexical": [0.0, 0.5, 1.0, 2.0], **_TREES}
+_GRADED = {
+    "graded": ["searches", "lists"],
+    "ranker": ["lambdamart", "pointwise", "match_score"],
+    "lexical": [0.0, 0.5, 1.0, 2.0],
+    **_TREES,
+}
 SEARCHERS = {"Vetrina": _GRADED, "BM25 (tantivy)": _plain(BM25)}
 FIRST = {
     "Vetrina": [
@@ -70,6 +75,7 @@ FIRST = {
         {"training": "hidden", "half_life_days": 5000.0, "ranker": "linear"},
         {"training": "ahead", "half_life_days": 5000.0, **_SMALL},
         {"ranker": "pointwise", "lexical": 0.5, **_SMALL, "min_rows_in_leaf": 100},
+        {"ranker": "pointwise", "graded": "lists", **_SMALL, "min_rows_in_leaf": 100},
     ]
 }
 # Where not sessions are learned from: four times thirty days ahead, more of what was not chosen, longer windows.
@@ -93,13 +99,15 @@ def fit(model, train, options):
         return _BASELINES[model](Gains(**train.gains), **options).fit(items, log)
     if model == "BM25 (tantivy)":
         return _kept("words", train.folder.parent, lambda: BM25().fit(items, log)).weighted(**options)
-    rank = {name: options[name] for name in ("training", "ranker") if name in options}
+    learned_from = {name: options[name] for name in ("training", "graded") if name in options}
     half_life = options.get("half_life_days", 0.0)
     stages = _kept(
-        "stages", (train.folder, rank.get("training"), half_life), lambda: _Stages(train, items, log, rank, half_life)
+        "stages",
+        (train.folder, *learned_from.values(), half_life),
+        lambda: _Stages(train, items, log, learned_from, half_life),
     )
     trees = {name: value for name, value in options.items() if name in _TREES}
-    return stages.ranker(*_ranker(rank["ranker"], trees, options.get("lexical", 0.0)))
+    return stages.ranker(*_ranker(options["ranker"], trees, options.get("lexical", 0.0)))
 
 
 def _ranker(name, trees, lexical):
@@ -139,8 +147,8 @@ class _Fitted(NamedTuple):
 class _Stages:
     """Sources, features and training rows; what comes after has options of its own."""
 
-    def __init__(self, train, items, log, rank, half_life):
-        self.config = _config(train, rank.get("training", "sessions"), half_life)
+    def __init__(self, train, items, log, learned_from, half_life):
+        self.config = _config(train, learned_from, half_life)
         self.encoded = _kept("encoded", train.folder.parent, lambda: _encoded(items, self.config))
         # Without a log they depend on the catalogue alone.
         source = (train.folder, half_life) if len(log) else train.folder.parent
@@ -156,7 +164,7 @@ class _Stages:
         return _Fitted(engine, self.config.rank.window)
 
 
-def _config(train, training, half_life):
+def _config(train, learned_from, half_life):
     """The shop's: as shipped, but for what is tuned."""
     shipped = ShopConfig(items=ItemMapping(file="items.jsonl", item="item"))
     remembered = {
@@ -164,8 +172,8 @@ def _config(train, training, half_life):
         for name, source in shipped.retrieve.items()
         if half_life and component_class("retriever", name).learns == "log"
     }
-    changes = {"gains": train.gains} if train.gains else {}
-    changes |= {"training": training, **_TRAINING} if training != "sessions" else {}
+    changes = {**learned_from, **({"gains": train.gains} if train.gains else {})}
+    changes |= _TRAINING if changes.get("training", "sessions") != "sessions" else {}
     return shipped.model_copy(
         update={
             "retrieve": {**shipped.retrieve, **remembered},

@@ -118,6 +118,11 @@ class RankConfig(Config):
     ahead_days: float = Field(default=30.0, ge=0.1, description="How far ahead is asked, where training is ahead.")
     training_requests: int = Field(default=6000, ge=1, description="Most requests to learn from; the latest are kept.")
     negatives: int = Field(default=40, ge=1, description="Candidates not chosen that are kept per request.")
+    graded: Literal["searches", "lists"] = Field(
+        default="searches",
+        description="What graded queries teach. searches: all that a search finds, what nobody judged counting as not "
+        "relevant; lists: besides it the judged products alone, for a shop that orders what another engine has found.",
+    )
     impressions: Literal["debiased", "plain", "ignored"] = Field(
         default="ignored",
         description="How lists that were shown are learned from. debiased: what was shown and not chosen counts as far "

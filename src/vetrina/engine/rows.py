@@ -19,6 +19,7 @@ from vetrina.engine.replay import Replay
 from vetrina.engine.shown import examination_of, positions_of
 from vetrina.engine.stages import refit
 from vetrina.rank import Asked, Examination, TrainingRows
+from vetrina.retrieve.merge import add_scores
 
 __all__ = ["gains_of", "outcomes_of", "ranker_rows", "rows_of", "training_rows"]
 
@@ -84,6 +85,7 @@ def ranker_rows(
                     rows += [_decayed(one, int(log.time[-1]), config.rank.half_life_days) for one in made]
     if judged is not None:
         rows += training_rows(engine, judged, config.rank.model_copy(update={"negatives": _ALL}), config.build.seed)
+        rows += _judged_alone(engine, judged) if config.rank.graded == "lists" else []
     return TrainingRows.join(rows, engine.feature_names)
 
 
@@ -157,6 +159,19 @@ def training_rows(
 def _threads(n_items: int) -> int:
     """As many as there are cores, four at most, and fewer where each holds scores of very many items."""
     return max(1, min(os.cpu_count() or 1, 4, _CELLS // (_CHUNK * max(n_items, 1))))
+
+
+def _judged_alone(engine: Engine, judged: Replay) -> list[TrainingRows]:
+    """The judged products of every query with their features, found or not, as a list that is given would hold them."""
+    parts: list[TrainingRows] = []
+    for start in range(0, len(judged.requests), _CHUNK):
+        part = judged.take(np.arange(start, min(start + _CHUNK, len(judged.requests))))
+        requests, truth = engine.encode_queries(part.requests), part.truth
+        lists = ItemList(truth.offsets, truth.item)
+        add_scores(engine.sources, requests, lists)
+        features = engine.compute_features(requests, lists)
+        parts.append(_rows(engine, requests, lists, features, truth.gain.astype(np.float32), truth.kinds))
+    return parts
 
 
 def _rows(
