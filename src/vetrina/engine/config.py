@@ -126,7 +126,8 @@ class RankConfig(Config):
     impressions: Literal["debiased", "plain", "ignored"] = Field(
         default="ignored",
         description="How lists that were shown are learned from. debiased: what was shown and not chosen counts as far "
-        "as it was likely to be looked at; plain: as if all of it had been; ignored: as if nobody knew what was shown.",
+        "as it was likely to be looked at; plain: as if all of it had been; ignored: as if nobody knew what was shown. "
+        "Where training is ahead or hidden no one list was asked for, and this says nothing.",
     )
     half_life_days: float = Field(
         default=0.0, ge=0, description="Days in which what a request counts halves; 0: all count alike."
