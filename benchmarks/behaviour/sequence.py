@@ -68,7 +68,7 @@ def tables(data: Path, seeds: Sequence[int], quick: bool) -> Iterator[Table]:
     items = Items(dataset.items)
     assert dataset.events is not None, "the set has events"
     task = leave_last_out(items, EventLog.from_table(dataset.events, items), seeds[0])
-    budget = Budget(1, 1.0, 600.0) if quick else Budget(4, 90.0, 3600.0)
+    budget = Budget(1, 1.0, 600.0) if quick else Budget(4, 60.0, 3600.0)
     folder = Path("build/peers").resolve()
     files = [_LIBRARIES / f"{name}.py" for name in ("sources", "recbole")]
     found, failures = libraries(files[:1] if quick else files, folder, _say)

@@ -30,7 +30,7 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--tasks", default=",".join(TASKS), help="some of: %(default)s")
     parser.add_argument("--libraries", default=",".join(_NAMES), help="some of: %(default)s")
     parser.add_argument("--trials", type=int, default=10, help="points each system may try on each round")
-    parser.add_argument("--seconds", type=float, default=180.0, help="that each system may tune for, on each task")
+    parser.add_argument("--seconds", type=float, default=120.0, help="that each system may tune for, on each task")
     parser.add_argument("--to", type=Path, default=Path("build/peers"), help="environments, logs and results")
     arguments = parser.parse_args(given)
     for option, known in (("tasks", TASKS), ("libraries", _FILES)):
