@@ -54,6 +54,7 @@ _LEARNING = {
     **_TREES,
 }
 _SMALL = {"trees": 150, "leaves": 7, "learning_rate": 0.03, "min_rows_in_leaf": 1000, "feature_share": 0.5}
+_FEW = {**_SMALL, "min_rows_in_leaf": 100}
 RECOMMENDERS = {
     "Vetrina": _LEARNING,
     "own frequency": _plain(OwnFrequency),
@@ -74,8 +75,9 @@ FIRST = {
         {"training": "next"},
         {"training": "hidden", "half_life_days": 5000.0, "ranker": "linear"},
         {"training": "ahead", "half_life_days": 5000.0, **_SMALL},
-        {"ranker": "pointwise", "lexical": 0.5, **_SMALL, "min_rows_in_leaf": 100},
-        {"ranker": "pointwise", "graded": "lists", **_SMALL, "min_rows_in_leaf": 100},
+        {"ranker": "pointwise", "lexical": 0.5, **_FEW},
+        {"ranker": "pointwise", "graded": "lists", **_FEW},
+        {"lexical": 0.5, **_FEW},
     ]
 }
 # Where not sessions are learned from: four times thirty days ahead, more of what was not chosen, longer windows.
