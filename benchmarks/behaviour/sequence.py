@@ -68,14 +68,15 @@ def tables(data: Path, seeds: Sequence[int], quick: bool) -> Iterator[Table]:
     items = Items(dataset.items)
     assert dataset.events is not None, "the set has events"
     task = leave_last_out(items, EventLog.from_table(dataset.events, items), seeds[0])
-    budget = Budget(1, 1.0, 600.0) if quick else Budget(4, 60.0, 3600.0)
+    budget = Budget(4, 60.0, 3600.0)
     folder = Path("build/peers").resolve()
     files = [_LIBRARIES / f"{name}.py" for name in ("sources", "recbole")]
     found, failures = libraries(files[:1] if quick else files, folder, _say)
     if quick:
         some = {name: found[0].models[RECOMMEND][name] for name in _QUICK}
         found = [replace(found[0], models={RECOMMEND: some})]
-    answers, failed = ask_all(task, found, budget, folder, _say)
+    # A quick table tunes nothing: all stand at their defaults.
+    answers, failed = ask_all(task, found, budget, folder, _say, {} if quick else None)
     yield table_of(task, answers, [*failures, *failed])
 
 

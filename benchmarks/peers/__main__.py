@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from peers.run import Budget, Failure, ask_all, libraries
-from peers.tasks import TASKS
+from peers.tasks import TASKS, brief
 from peers.tell import Findings
 from vetrina.core.errors import VetrinaError
 
@@ -25,7 +25,9 @@ _NAMES = sorted(_FILES, key=lambda name: (name != "vetrina", name))
 
 def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="peers", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="nothing is tuned: the options of --chosen")
+    parser.add_argument(
+        "--quick", action="store_true", help="400 requests of each part, and nothing tuned: the options of --chosen"
+    )
     parser.add_argument("--chosen", type=Path, default=_CHOSEN, help="what an earlier run chose, for --quick")
     parser.add_argument("--tasks", default=",".join(TASKS), help="some of: %(default)s")
     parser.add_argument("--libraries", default=",".join(_NAMES), help="some of: %(default)s")
@@ -70,7 +72,7 @@ def main(given: Sequence[str] | None = None) -> int:
     findings = Findings(versions={one.file.stem: one.versions for one in found}, failures=failures)
     for name in arguments.tasks.split(","):
         try:
-            task = TASKS[name]()
+            task = brief(TASKS[name]()) if arguments.quick else TASKS[name]()
         except VetrinaError as error:
             say(f"{name}: cannot be read: {error}")
             findings.failures.append(Failure("the data set", name, str(error)))

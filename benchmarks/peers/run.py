@@ -164,6 +164,8 @@ def ask_all(
     With ``chosen`` nothing is tuned: a system that it does not name stands at its defaults, and that is said.
     """
     wanted = [(library, system) for library in found for system in library.models[task.kind]]
+    # Those that take long, as far as one can tell, come first: else one core waits for the last of them.
+    wanted.sort(key=lambda pair: -len(pair[0].models[task.kind][pair[1]]))
 
     def one(library: Library, system: str) -> Answer | Failure:
         log = folder / "logs" / f"{task.name}-{re.sub(r'[^a-z0-9]+', '-', system.lower())}.log"

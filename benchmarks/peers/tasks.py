@@ -18,7 +18,7 @@ from vetrina.engine.judged import judged_replay
 from vetrina.evaluate.protocols import Holdout, hold_out
 from vetrina.evaluate.tables import K
 
-__all__ = ["POOL", "RECOMMEND", "SEARCH", "TASKS", "WHOLE", "Part", "Round", "Task", "judged_share"]
+__all__ = ["POOL", "RECOMMEND", "SEARCH", "TASKS", "WHOLE", "Part", "Round", "Task", "brief", "judged_share"]
 
 #: Kinds of tasks: a system says which of them it does.
 RECOMMEND, SEARCH = "recommend", "search"
@@ -247,6 +247,20 @@ def chorus() -> Task:
     note = "Five folds of queries: each is answered by what was learned and tuned on the grades of the others."
     raters = None if dataset.raters is None else (dataset.raters, judged)
     return Task("chorus", "Chorus Electronics, human grades", SEARCH, items, rounds, notes=(note,), raters=raters)
+
+
+def brief(task: Task, most: int = 400) -> Task:
+    """The same, each part tested on so many requests at most, drawn at random."""
+
+    def some(replay: Replay) -> Replay:
+        drawn = np.random.default_rng(0).permutation(len(replay.requests))[:most]
+        return replay.take(np.sort(drawn))
+
+    rounds = []
+    for one in task.rounds:
+        asked = {name: some(replay) for name, replay in one.final.asked.items()}
+        rounds.append(replace(one, final=replace(one.final, asked=asked)))
+    return replace(task, rounds=rounds)
 
 
 def judged_share(lists: ItemList, truth: Truth) -> float:
