@@ -49,7 +49,7 @@ def _vetrina(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", callback=_version, help="Print the version.")] = False,
 ) -> None:
-    """Rank a shop's products for each shopper. A shop is a folder; start with: vetrina init"""  # noqa: D400
+    """Rank a shop's products for each shopper. A shop is a folder; start with: vetrina init"""  # noqa: D400 (printed as help, where a stop would end the command)
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 

@@ -226,7 +226,7 @@ def export_network(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns of its own insides
         program = torch.onnx.export(
-            module.eval(),
+            module.train(False),
             tuple(inputs.values()),
             input_names=list(inputs),
             output_names=list(outputs),

@@ -289,4 +289,4 @@ def export_tower(tower: ImageTower, size: tuple[int, int]) -> bytes:
     """The image tower as an ONNX file: ``photos`` in, ``vectors`` out, any number of them."""
     width, height = size
     example = torch.zeros(2, height, width, 3, dtype=torch.uint8)
-    return export_network(tower.eval(), {"photos": example}, ["vectors"], {"photos": [0]})
+    return export_network(tower.train(False), {"photos": example}, ["vectors"], {"photos": [0]})

@@ -173,10 +173,10 @@ def train(
                 total += float(loss.detach()) * len(part)
             losses.append((float(epoch), total / len(rows)))
             if len(lesson.held_out) and (epoch % 5 == 0 or epoch == options.epochs):
-                modules.eval()
+                modules.train(False)
                 recalls.append((float(epoch), _recall(tower, table, lesson, summaries)))
             step.advance()
-    modules.eval()
+    modules.train(False)
     tower.finish(lesson.photos, summaries)
     modules.cpu()
     curves = {"loss by epoch": losses}

@@ -369,7 +369,7 @@ def _loaded(folder: Path, model: str) -> tuple[Any, set[str]]:
             f"{model}: a {network.config.model_type} model does not take photos. Expected one such as CLIP, SigLIP, "
             "ViT, DINOv2, ResNet or ConvNeXt."
         )
-    return network.eval().float(), set(told["missing_keys"])
+    return network.train(False).float(), set(told["missing_keys"])
 
 
 def _exported_photos(network: Any, missing: set[str], preparation: Preparation) -> bytes:

@@ -222,7 +222,7 @@ def _loaded(folder: Path, name: str) -> Any:
     # Where its files are missing, transformers makes one that knows no word.
     if words.get_vocab_size() <= len(model.tokenizer.all_special_tokens):
         raise _no_text_model(name, DataError("its tokenizer knows no word"))
-    return model.eval().float()
+    return model.train(False).float()
 
 
 def _no_text_model(name: str, error: Exception) -> DataError:

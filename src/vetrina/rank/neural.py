@@ -228,7 +228,7 @@ class NeuralRanker(Ranker):
         weights = {name: one.detach().cpu().numpy() for name, one in tower.named_parameters()}
         for name, one in weights.items():
             setattr(self, f"{name}_", one)
-        self._tower, self._network = Tower(weights), Network(self._export(reader.cpu().eval()))
+        self._tower, self._network = Tower(weights), Network(self._export(reader.cpu().train(False)))
         return self
 
     def _standardise(self, features: Floats) -> None:
@@ -296,7 +296,7 @@ class NeuralRanker(Ranker):
                 pace.step()
                 losses.append(float(loss.detach()))
             for part in parts:
-                part.eval()
+                part.train(False)
             with torch.no_grad():
                 told = [
                     (float(self._loss(torch, self._outputs(torch, parts, batch), batch)), batch["n"])

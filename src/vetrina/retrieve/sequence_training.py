@@ -209,7 +209,7 @@ def train(torch: Any, reader: Any, paths: Paths, content: Floats | None, config:
             break
     if kept is not None:
         model.load_state_dict(kept)
-    model.cpu().eval()
+    model.cpu().train(False)
     return Trained(
         reader=model.reader,
         ids=_array(model.ids.weight),
@@ -355,7 +355,7 @@ def _held_ndcg(torch: Any, model: Any, paths: Paths, held: npt.NDArray[np.bool_]
     stop = paths.starts[:-1][held]
     start = np.maximum(paths.first_event[stop], stop - config.length)
     found = []
-    model.eval()
+    model.train(False)
     with torch.no_grad():
         for first in range(0, len(stop), 32):  # a step may bring many items, each of which is ranked among all
             batch = batch_of(paths, start[first : first + 32], stop[first : first + 32], held)
